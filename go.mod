@@ -1,0 +1,73 @@
+module flamenco.farm
+
+go 1.26.0
+
+require modernc.org/sqlite v1.61.1
+
+require modernc.org/quickjs v0.27.0
+
+require github.com/pressly/goose/v3 v3.29.0
+
+require github.com/go-chi/chi/v5 v5.5.0
+
+require github.com/oapi-codegen/runtime v1.8.0
+
+require github.com/getkin/kin-openapi v0.152.0
+
+require github.com/swaggest/swgui v1.8.5
+
+require github.com/spf13/cobra v1.10.2
+
+require go.yaml.in/yaml/v3 v3.0.6
+
+require github.com/lmittmann/tint v1.2.1
+
+require github.com/schollz/progressbar/v3 v3.19.1
+
+require golang.org/x/crypto v0.58.0
+
+require github.com/google/uuid v1.6.0
+
+require github.com/google/go-cmp v0.7.0
+
+require github.com/rogpeppe/go-internal v1.14.1
+
+require pgregory.net/rapid v1.3.0
+
+require go.uber.org/goleak v1.3.0
+
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51
+	golang.org/x/sync v0.24.0
+	golang.org/x/sys v0.49.0
+	golang.org/x/term v0.47.0
+)
+
+require (
+	github.com/apapsch/go-jsonmerge/v2 v2.0.0 // indirect
+	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-openapi/jsonpointer v0.22.5 // indirect
+	github.com/go-openapi/swag/jsonname v0.25.5 // indirect
+	github.com/gorilla/mux v1.8.0 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
+	github.com/mfridman/interpolate v0.0.2 // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	github.com/ncruces/go-strftime v1.1.0 // indirect
+	github.com/oasdiff/yaml v0.1.1 // indirect
+	github.com/oasdiff/yaml3 v0.0.14 // indirect
+	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
+	github.com/sethvargo/go-retry v0.5.0 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	github.com/vearutop/statigz v1.4.0 // indirect
+	go.uber.org/multierr v1.11.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/tools v0.52.0 // indirect
+	modernc.org/libc v1.79.0 // indirect
+	modernc.org/libquickjs v0.14.0 // indirect
+	modernc.org/mathutil v1.7.1 // indirect
+	modernc.org/memory v1.12.1 // indirect
+)
