@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package sched decides who runs what: it hands out tasks, takes reports, watches the clocks and carries out what people
+// ask of jobs, tasks and workers. It joins flow, which knows the rules, to store, which keeps the state; it holds no
+// state of its own that a restart would miss, and it knows nothing of HTTP.
+package sched
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"flamenco.farm/internal/event"
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/flow"
+	"flamenco.farm/internal/store"
+)
+
+// Options are the clocks and limits of a farm; the defaults are those of the configuration.
+type Options struct {
+	TaskLog TaskLog
+	Bus     *event.Bus // hears what the store commits
+	Log     *slog.Logger
+
+	WorkerTimeout time.Duration // the lease: a worker silent for this long loses its tasks
+	TaskTimeout   time.Duration // a task not named for this long is taken away; 0 = never
+	TimeoutGrace  time.Duration // after a start nothing expires for this long
+	RequestHold   time.Duration // how long a request for a task waits for work
+
+	BlocklistThreshold int // failures of a worker for a task type of a job that block it; 0 = never
+	SoftFailLimit      int // workers that must fail a task until it is failed for good
+}
+
+// Service is the scheduler of one Manager.
+type Service struct {
+	Options
+	store *store.Store
+	locks [64]sync.Mutex // one task log is written by one call at a time
+	seed  maphash.Seed
+	todo  chan string // jobs with a mass change that goes on in the background
+}
+
+// New makes a Service on an open store.
+func New(st *store.Store, opts Options) *Service {
+	return &Service{Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan string, 1024)}
+}
+
+// Run watches the clocks and finishes changes of whole jobs, also those that an earlier Manager left half done.
+func (s *Service) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.settleInBackground(ctx) })
+	g.Go(func() error { return s.watchClocks(ctx) })
+	return g.Wait()
+}
+
+func (s *Service) logLock(taskID string) *sync.Mutex {
+	return &s.locks[maphash.String(s.seed, taskID)%uint64(len(s.locks))]
+}
+
+// logLine adds a line of the Manager to the log of a task. A log that cannot be written stops nothing.
+func (s *Service) logLine(jobID, taskID, line string) {
+	lock := s.logLock(taskID)
+	lock.Lock()
+	defer lock.Unlock()
+	if err := s.TaskLog.AppendLine(jobID, taskID, line); err != nil {
+		s.Log.Error("cannot write task log", "task", taskID, "error", err)
+	}
+}
+
+// worker loads the worker of a call and notes that it was heard of. A call that names a session that is over is refused.
+func (s *Service) worker(tx *store.Tx, c Caller) (*store.Worker, error) {
+	w, err := tx.Worker(c.WorkerID)
+	if err != nil {
+		return nil, err
+	}
+	if c.Session != "" && c.Session != w.Session {
+		return nil, errSessionOver
+	}
+	return w, s.seen(tx, w)
+}
+
+var errSessionOver = farm.Errorf(farm.CodeConflict, "this session is over: the worker signed on again since")
+
+// seen renews the lease of a worker; it is written at most every sixth of it.
+func (s *Service) seen(tx *store.Tx, w *store.Worker) error {
+	if tx.Now().Sub(w.LastSeen) < s.WorkerTimeout/6 {
+		return nil
+	}
+	return tx.TouchWorker(w)
+}
+
+func flowJob(j *store.Job) flow.Job {
+	return flow.Job{Status: j.Status, Counts: j.Counts, Ready: j.Ready, RequeueCompleted: j.RequeueCompleted}
+}
+
+// canceled reports whether err only says that the caller went away or the Manager stops.
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

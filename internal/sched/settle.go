@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package sched
+
+import (
+	"context"
+	"fmt"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/flow"
+	"flamenco.farm/internal/store"
+)
+
+// A mass change goes on in slices, so that no other writer waits long. A caller waits for the first few, which is all
+// there is for most jobs; the background does the rest.
+const (
+	sliceTasks   = 1000
+	callerSlices = 5
+)
+
+// rest lets a job take the statuses that follow from its tasks. more means that a mass change is due, which has to be
+// done outside this transaction, by settle.
+func rest(tx *store.Tx, j *store.Job, why store.Why) (more bool, err error) {
+	for {
+		step := flow.NextStep(flowJob(j))
+		switch {
+		case step.None():
+			return false, nil
+		case len(step.Tasks) > 0:
+			return true, nil
+		}
+		if err := take(tx, j, step, why); err != nil {
+			return false, err
+		}
+	}
+}
+
+// take gives the job the status of a step.
+func take(tx *store.Tx, j *store.Job, step flow.Step, why store.Why) error {
+	if step.Reason != "" {
+		why.Reason = step.Reason
+	}
+	j.Status = step.Status
+	if j.Status != farm.JobRequeueing {
+		j.RequeueCompleted = false
+	}
+	j.Activity = changedTo(string(step.Status), why.Reason)
+	return tx.SaveJob(j, why)
+}
+
+// changedTo is the activity of a job or task after a change of its status.
+func changedTo(status, reason string) string {
+	if reason == "" {
+		return "Changed to status " + status
+	}
+	return fmt.Sprintf("Changed to status %s: %s", status, reason)
+}
+
+// settle does the first slices of what is due for a job and leaves the rest to the background.
+func (s *Service) settle(ctx context.Context, jobID string) error {
+	for range callerSlices {
+		done, err := s.settleSlice(ctx, jobID, new(int))
+		if err != nil || done {
+			return err
+		}
+	}
+	s.settleLater(jobID)
+	return nil
+}
+
+func (s *Service) settleLater(jobID string) {
+	select {
+	case s.todo <- jobID:
+	default: // the background looks for unsettled jobs when it is done with these
+	}
+}
+
+// settleSlice does one slice or one change of status. after is where the slices of the present mass change go on.
+func (s *Service) settleSlice(ctx context.Context, jobID string, after *int) (done bool, err error) {
+	err = s.store.DoAlone(ctx, func(tx *store.Tx) error {
+		j, err := tx.Job(jobID)
+		if farm.IsNotExist(err) {
+			done = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		step := flow.NextStep(flowJob(j))
+		switch {
+		case step.None():
+			done = true
+			return nil
+		case len(step.Tasks) == 0:
+			return take(tx, j, step, store.ByManager(""))
+		}
+		mass := store.Mass{From: step.Tasks, To: step.TasksTo, Activity: changedTo(string(step.TasksTo), step.Reason)}
+		next, end, err := tx.ChangeSlice(j, mass, *after, sliceTasks, store.ByManager(step.Reason))
+		if end {
+			next = 0
+		}
+		*after = next
+		return err
+	})
+	return done, err
+}
+
+// settleInBackground finishes mass changes, beginning with those that an earlier run of the Manager left half done.
+func (s *Service) settleInBackground(ctx context.Context) error {
+	for {
+		jobs, err := s.store.UnsettledJobs(ctx)
+		if err != nil && !canceled(err) {
+			s.Log.Error("cannot look for unfinished changes of jobs", "error", err)
+		}
+		for _, id := range jobs {
+			s.settleAll(ctx, id)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case id := <-s.todo:
+			s.settleAll(ctx, id)
+		}
+	}
+}
+
+func (s *Service) settleAll(ctx context.Context, jobID string) {
+	after := 0
+	for ctx.Err() == nil {
+		done, err := s.settleSlice(ctx, jobID, &after)
+		if err != nil && !canceled(err) {
+			s.Log.Error("cannot finish the change of a job, will try again", "job", jobID, "error", err)
+			s.settleLater(jobID)
+		}
+		if done || err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"math"
+
+	"github.com/google/uuid"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/query"
+)
+
+// walkRows is how many task types of jobs one query of the walk returns.
+const walkRows = 16
+
+type readyRow struct {
+	job      int64
+	taskType string
+	priority int64
+}
+
+type candidate struct{ task, priority, index int64 }
+
+// better orders candidates of one job: higher priority first, then the order of submission.
+func (c candidate) better(than candidate) bool {
+	return than.task == 0 || c.priority > than.priority || (c.priority == than.priority && c.index < than.index)
+}
+
+// NextTask is the task that the worker should get: of the jobs that may run, the one with the highest priority, then
+// the oldest; in it the task with the highest priority, then the lowest index. farm.ErrNotExist if there is none.
+// Its cost depends on how many jobs stand in front that have nothing for this worker, not on how many tasks there are.
+func (tx *Tx) NextTask(w *Worker) (*Task, error) {
+	at := readyRow{priority: math.MaxInt64}
+	var best candidate
+	for {
+		rows, err := tx.jobsToClaim(w, at)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if row.job != at.job && best.task != 0 {
+				return tx.taskByID(best.task)
+			}
+			at = row
+			c, err := tx.bestTask(w, row)
+			if err != nil {
+				return nil, err
+			}
+			if c.task != 0 && c.better(best) {
+				best = c
+			}
+		}
+		if len(rows) == walkRows {
+			continue
+		}
+		if best.task == 0 {
+			return nil, farm.ErrNotExist
+		}
+		return tx.taskByID(best.task)
+	}
+}
+
+func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err error) {
+	rows, err := tx.db.QueryContext(tx.ctx, jobsToClaimSQLite, w.id, after.priority, after.job, after.taskType, walkRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r readyRow
+		if err := rows.Scan(&r.job, &r.taskType, &r.priority); err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+func (tx *Tx) bestTask(w *Worker, r readyRow) (c candidate, err error) {
+	row := tx.db.QueryRowContext(tx.ctx, taskToClaimSQLite, r.job, r.taskType, w.id)
+	err = row.Scan(&c.task, &c.priority, &c.index)
+	if errors.Is(err, sql.ErrNoRows) {
+		return candidate{}, nil
+	}
+	return c, err
+}
+
+// Slot is the slot of the worker that has the task or had it last.
+func (t *Task) Slot() int { return int(t.slot) }
+
+// TaskInSlot is the task that a worker has in a slot, or farm.ErrNotExist.
+func (tx *Tx) TaskInSlot(w *Worker, slot int) (*Task, error) {
+	id, err := tx.q.ActiveTaskInSlot(tx.ctx, query.ActiveTaskInSlotParams{WorkerID: nullID(w.id), Slot: int64(slot)})
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return tx.taskByID(id)
+}
+
+// Assign gives a task to a worker: a new assignment id, the next generation, an open attempt. The caller sets the
+// status and saves the task.
+func (tx *Tx) Assign(t *Task, w *Worker, slot int) error {
+	t.WorkerID, t.worker, t.slot = w.ID, w.id, int64(slot)
+	t.Assignment = uuid.NewString()
+	t.Generation++
+	t.LastSequence = 0
+	t.Touched = tx.now
+	return tx.q.InsertAttempt(tx.ctx, query.InsertAttemptParams{
+		TaskID: t.id, Generation: t.Generation, Assignment: t.Assignment, WorkerID: w.id, Session: w.Session,
+		Slot: int64(slot), StartedAt: tx.stamp(),
+	})
+}
+
+// Commands are the commands of a task as they were compiled, variables not expanded.
+func (tx *Tx) Commands(t *Task) ([]farm.Command, error) {
+	text, err := tx.q.TaskCommandsByID(tx.ctx, t.id)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return decodeCommands(text)
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+// The two levels of a claim on SQLite, where one writer at a time makes locks unnecessary.
+//
+// jobsToClaimSQLite walks the task types with ready tasks of the jobs that may run, best first, for the worker $1, from
+// behind the cursor ($2 priority, $3 job, $4 task type) on, at most $5 rows.
+//
+// taskToClaimSQLite is the best ready task of a job $1 and type $2 that the worker $3 has not failed at.
+const (
+	jobsToClaimSQLite = `
+SELECT r.job_id, r.task_type, r.priority FROM job_ready r
+JOIN worker_task_types tt ON tt.worker_id = $1 AND tt.task_type = r.task_type
+WHERE r.runnable AND r.ready_count > 0
+    AND (r.priority < $2 OR (r.priority = $2 AND (r.job_id > $3 OR (r.job_id = $3 AND r.task_type > $4))))
+    AND (r.tag_id IS NULL OR EXISTS (SELECT 1 FROM worker_tags wt WHERE wt.worker_id = $1 AND wt.tag_id = r.tag_id))
+    AND NOT EXISTS (SELECT 1 FROM job_blocks b
+        WHERE b.job_id = r.job_id AND b.worker_id = $1 AND b.task_type = r.task_type)
+ORDER BY r.priority DESC, r.job_id, r.task_type LIMIT $5`
+
+	taskToClaimSQLite = `
+SELECT t.id, t.priority, t.index_in_job FROM tasks t
+WHERE t.job_id = $1 AND t.type = $2 AND t.ready
+    AND NOT EXISTS (SELECT 1 FROM task_failures f WHERE f.task_id = t.id AND f.worker_id = $3)
+ORDER BY t.priority DESC, t.index_in_job LIMIT 1`
+)

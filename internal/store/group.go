@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/query"
+)
+
+// A commit takes everything that queued up while the one before it ran, up to these bounds.
+const (
+	maxEntries = 256
+	maxWork    = 5 * time.Millisecond
+)
+
+// company says whether an entry may share its commit with others.
+type company int
+
+const (
+	shared company = iota
+	alone
+)
+
+var errClosed = errors.New("the database is closed")
+
+// group is the one goroutine that writes. Each commit takes the entries that queued up while the previous one ran; an
+// entry that fails is undone by its savepoint, an error of the storage fails every entry of the commit. Callers are
+// answered after COMMIT. Their contexts never reach the driver: an interrupted statement would undo everybody's work.
+type group struct {
+	db       *sql.DB
+	q        *query.Queries
+	busy     time.Duration
+	onCommit func([]farm.Change)
+	queue    chan *entry
+	quit     chan struct{}
+	ended    chan struct{}
+	pending  []*entry // taken from the queue, oldest first; only run touches it
+}
+
+type entry struct {
+	ctx     context.Context
+	fn      func(*Tx) error
+	company company
+	since   time.Time
+	changes []farm.Change
+	err     error
+	done    chan struct{}
+}
+
+func newGroup(db *sql.DB, q *query.Queries, opts Options) *group {
+	g := &group{
+		db: db, q: q, busy: opts.BusyTimeout, onCommit: opts.OnCommit,
+		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
+	}
+	go g.run()
+	return g
+}
+
+func (g *group) stop() {
+	close(g.quit)
+	<-g.ended
+}
+
+func (g *group) do(ctx context.Context, fn func(*Tx) error, c company) error {
+	e := &entry{ctx: ctx, fn: fn, company: c, since: time.Now(), done: make(chan struct{})}
+	select {
+	case g.queue <- e:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.ended:
+		return errClosed
+	}
+	select {
+	case <-e.done: // waited for even when ctx ends, because fn may be running
+	case <-g.ended:
+		select {
+		case <-e.done:
+		default:
+			return errClosed
+		}
+	}
+	return wrap(e.err)
+}
+
+func (g *group) run() {
+	defer close(g.ended)
+	for {
+		if len(g.pending) == 0 {
+			select {
+			case e := <-g.queue:
+				g.pending = append(g.pending, e)
+			case <-g.quit:
+				return
+			}
+		}
+		if tx := g.begin(); tx != nil {
+			g.commit(tx)
+		}
+	}
+}
+
+// begin starts a transaction, waiting for a database that another process keeps locked. It answers those whose time is
+// up meanwhile, and returns nil when nobody is left.
+func (g *group) begin() *sql.Tx {
+	for {
+		g.drop(func(e *entry) error { return e.ctx.Err() })
+		if len(g.pending) == 0 {
+			return nil
+		}
+		tx, err := g.db.BeginTx(context.Background(), nil)
+		if err == nil {
+			return tx
+		}
+		if !isBusy(err) {
+			g.drop(func(*entry) error { return fmt.Errorf("beginning a transaction: %w", err) })
+			return nil
+		}
+		g.takeQueued(maxEntries)
+		g.drop(func(e *entry) error {
+			if time.Since(e.since) >= g.busy {
+				return err
+			}
+			return nil
+		})
+	}
+}
+
+// drop answers the pending entries for which why returns an error.
+func (g *group) drop(why func(*entry) error) {
+	g.pending = slices.DeleteFunc(g.pending, func(e *entry) bool {
+		if e.err = why(e); e.err == nil {
+			return false
+		}
+		close(e.done)
+		return true
+	})
+}
+
+// takeQueued moves what waits in the queue to the pending entries, up to limit of them.
+func (g *group) takeQueued(limit int) {
+	for len(g.pending) < limit {
+		select {
+		case e := <-g.queue:
+			g.pending = append(g.pending, e)
+		default:
+			return
+		}
+	}
+}
+
+// commit runs pending entries in the transaction and commits it.
+func (g *group) commit(tx *sql.Tx) {
+	q := g.q.WithTx(tx)
+	start := time.Now()
+	var members []*entry
+	var broken error
+	for broken == nil {
+		e := g.nextMember(members, start)
+		if e == nil {
+			break
+		}
+		members = append(members, e)
+		broken = g.runMember(tx, q, e, len(members) == 1)
+	}
+	if broken == nil {
+		broken = tx.Commit()
+	}
+	if broken != nil {
+		_ = tx.Rollback() // the error that broke it says more
+	}
+	var changes []farm.Change
+	for _, e := range members {
+		if broken != nil && e.err == nil {
+			e.err = broken
+		}
+		if e.err == nil {
+			changes = append(changes, e.changes...)
+		}
+	}
+	if len(changes) > 0 {
+		g.onCommit(changes)
+	}
+	for _, e := range members {
+		close(e.done)
+	}
+}
+
+// nextMember is the next entry that may join the commit, nil when it is full.
+func (g *group) nextMember(members []*entry, start time.Time) *entry {
+	if len(members) > 0 && (members[0].company == alone || len(members) == maxEntries || time.Since(start) > maxWork) {
+		return nil
+	}
+	g.takeQueued(1)
+	if len(g.pending) == 0 || (len(members) > 0 && g.pending[0].company == alone) {
+		return nil
+	}
+	e := g.pending[0]
+	g.pending = g.pending[1:]
+	return e
+}
+
+// runMember runs one entry. The first of a commit needs no savepoint: if it fails, there is nothing else to keep. The
+// error returned is one that takes the whole transaction with it.
+func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) error {
+	ctx := context.Background()
+	if !first {
+		if _, err := tx.ExecContext(ctx, "SAVEPOINT member"); err != nil {
+			return err
+		}
+	}
+	t := &Tx{ctx: ctx, q: q, db: tx, now: time.Now().UTC().Truncate(time.Microsecond)}
+	e.err = callSafely(e.fn, t)
+	e.changes = t.changes
+	switch {
+	case e.err != nil && (first || isStorage(e.err)):
+		return e.err
+	case first:
+		return nil
+	case e.err != nil:
+		_, err := tx.ExecContext(ctx, "ROLLBACK TO member; RELEASE member")
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "RELEASE member")
+	return err
+}
+
+// callSafely keeps a panic of one caller from taking the writes of all others with it.
+func callSafely(fn func(*Tx) error, t *Tx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic in a transaction: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return fn(t)
+}

@@ -1,0 +1,224 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- Times are microseconds since 1970 in UTC, 0 = never. UUIDs and JSON are TEXT.
+-- +goose Up
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+INSERT INTO projects (uuid, name, created_at) VALUES ('00000000-0000-4000-8000-000000000001', 'Default', 0);
+
+CREATE TABLE tags (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    description TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE workers (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    secret TEXT NOT NULL,
+    name TEXT NOT NULL,
+    address TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    software TEXT NOT NULL,
+    status TEXT NOT NULL,
+    status_requested TEXT NOT NULL,
+    lazy_request BOOLEAN NOT NULL,
+    can_restart BOOLEAN NOT NULL,
+    session TEXT NOT NULL,
+    last_seen_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL
+);
+
+CREATE TABLE worker_task_types (
+    worker_id BIGINT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    task_type TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    PRIMARY KEY (worker_id, task_type)
+);
+
+CREATE TABLE worker_tags (
+    worker_id BIGINT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    tag_id BIGINT NOT NULL REFERENCES tags (id) ON DELETE CASCADE,
+    PRIMARY KEY (worker_id, tag_id)
+);
+CREATE INDEX worker_tags_by_tag ON worker_tags (tag_id);
+
+-- Hot part of a job: status, counters, steps. What it was submitted with is in job_specs.
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    project_id BIGINT NOT NULL REFERENCES projects (id),
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    priority BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    activity TEXT NOT NULL,
+    tag_id BIGINT REFERENCES tags (id) ON DELETE SET NULL,
+    requeue_completed BOOLEAN NOT NULL,
+    n_queued BIGINT NOT NULL,
+    n_active BIGINT NOT NULL,
+    n_completed BIGINT NOT NULL,
+    n_soft_failed BIGINT NOT NULL,
+    n_failed BIGINT NOT NULL,
+    n_canceled BIGINT NOT NULL,
+    n_paused BIGINT NOT NULL,
+    steps_completed BIGINT NOT NULL,
+    steps_total BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    delete_requested_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL
+);
+CREATE INDEX jobs_by_status ON jobs (status);
+CREATE INDEX jobs_by_tag ON jobs (tag_id);
+CREATE INDEX jobs_by_project ON jobs (project_id);
+
+CREATE TABLE job_specs (
+    job_id INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    settings TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    shaman_checkout_id TEXT NOT NULL,
+    submitter_platform TEXT NOT NULL
+);
+
+-- First level of a claim: how many tasks of a type wait in a job. Tag, priority and runnable are copies from the job.
+CREATE TABLE job_ready (
+    job_id BIGINT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    task_type TEXT NOT NULL,
+    tag_id BIGINT,
+    priority BIGINT NOT NULL,
+    runnable BOOLEAN NOT NULL,
+    ready_count BIGINT NOT NULL,
+    PRIMARY KEY (job_id, task_type)
+);
+CREATE INDEX job_ready_to_claim ON job_ready (priority DESC, job_id) WHERE runnable AND ready_count > 0;
+
+CREATE TABLE job_blocks (
+    job_id BIGINT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    worker_id BIGINT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    task_type TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (job_id, worker_id, task_type)
+);
+CREATE INDEX job_blocks_by_worker ON job_blocks (worker_id);
+
+-- Hot part of a task. Its commands are in task_specs.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    job_id BIGINT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    index_in_job BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    status TEXT NOT NULL,
+    priority BIGINT NOT NULL,
+    activity TEXT NOT NULL,
+    open_deps BIGINT NOT NULL,
+    ready BOOLEAN NOT NULL,
+    worker_id BIGINT REFERENCES workers (id) ON DELETE SET NULL,
+    slot BIGINT NOT NULL,
+    assignment TEXT NOT NULL,
+    generation BIGINT NOT NULL,
+    on_disconnect TEXT NOT NULL,
+    last_sequence BIGINT NOT NULL,
+    log_size BIGINT NOT NULL,
+    steps_completed BIGINT NOT NULL,
+    steps_total BIGINT NOT NULL,
+    lost BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    touched_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    UNIQUE (job_id, index_in_job)
+);
+CREATE INDEX tasks_to_claim ON tasks (job_id, type, priority DESC, index_in_job) WHERE ready;
+CREATE UNIQUE INDEX tasks_one_per_slot ON tasks (worker_id, slot) WHERE status = 'active';
+CREATE INDEX tasks_by_worker ON tasks (worker_id, touched_at);
+
+CREATE TABLE task_specs (
+    task_id INTEGER PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    commands TEXT NOT NULL
+);
+
+CREATE TABLE task_dependencies (
+    task_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    dependency_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    PRIMARY KEY (task_id, dependency_id)
+);
+CREATE INDEX task_dependencies_by_dependency ON task_dependencies (dependency_id, task_id);
+
+CREATE TABLE task_failures (
+    task_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    worker_id BIGINT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (task_id, worker_id)
+);
+CREATE INDEX task_failures_by_worker ON task_failures (worker_id, task_id);
+
+-- History: one row per hand-out of a task, and one per command of it.
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    task_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    generation BIGINT NOT NULL,
+    assignment TEXT NOT NULL UNIQUE,
+    worker_id BIGINT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    session TEXT NOT NULL,
+    slot BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    exit_code BIGINT,
+    UNIQUE (task_id, generation)
+);
+CREATE INDEX attempts_by_worker ON attempts (worker_id);
+
+CREATE TABLE attempt_steps (
+    attempt_id BIGINT NOT NULL REFERENCES attempts (id) ON DELETE CASCADE,
+    command_index BIGINT NOT NULL,
+    command TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    exit_code BIGINT,
+    PRIMARY KEY (attempt_id, command_index)
+);
+
+CREATE TABLE status_changes (
+    id INTEGER PRIMARY KEY,
+    what TEXT NOT NULL,
+    object_id BIGINT NOT NULL,
+    job_id BIGINT REFERENCES jobs (id) ON DELETE CASCADE,
+    from_status TEXT NOT NULL,
+    to_status TEXT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE INDEX status_changes_by_object ON status_changes (what, object_id, id);
+CREATE INDEX status_changes_by_job ON status_changes (job_id);
+
+-- +goose Down
+DROP TABLE status_changes;
+DROP TABLE attempt_steps;
+DROP TABLE attempts;
+DROP TABLE task_failures;
+DROP TABLE task_dependencies;
+DROP TABLE task_specs;
+DROP TABLE tasks;
+DROP TABLE job_blocks;
+DROP TABLE job_ready;
+DROP TABLE job_specs;
+DROP TABLE jobs;
+DROP TABLE worker_tags;
+DROP TABLE worker_task_types;
+DROP TABLE workers;
+DROP TABLE tags;
+DROP TABLE projects;

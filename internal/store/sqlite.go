@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"flamenco.farm/internal/store/migrations"
+)
+
+type role int
+
+const (
+	writer role = iota
+	reader
+)
+
+// writerBusy is short because the group waits by itself: it answers each caller when that caller's own time is up.
+const writerBusy = 100 * time.Millisecond
+
+// openSQLite opens one of the two pools on the file: one writer, or several readers that cannot write.
+func openSQLite(opts Options, r role) (*sql.DB, error) {
+	path, err := filepath.Abs(opts.Database)
+	if err != nil {
+		return nil, err
+	}
+	synchronous := "FULL"
+	if opts.Durability == DurabilityNormal {
+		synchronous = "NORMAL"
+	}
+	params := url.Values{"_pragma": {
+		"journal_mode(WAL)", "foreign_keys(ON)", "synchronous(" + synchronous + ")", "temp_store(MEMORY)",
+	}}
+	conns := 1
+	if r == writer {
+		params.Set("_txlock", "immediate")
+		params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", writerBusy.Milliseconds()))
+	} else {
+		conns = max(4, runtime.NumCPU())
+		params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds()))
+		params.Add("_pragma", "query_only(ON)")
+	}
+	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}
+	db, err := sql.Open("sqlite", uri.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// waitUnlocked waits for another process that keeps the file locked while the Manager starts.
+func (s *Store) waitUnlocked(ctx context.Context, timeout time.Duration) error {
+	for start := time.Now(); ; {
+		_, err := s.write.ExecContext(ctx, "BEGIN IMMEDIATE; COMMIT")
+		if err == nil || !isBusy(err) || time.Since(start) > timeout {
+			return wrap(err)
+		}
+	}
+}
+
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+	folder, err := fs.Sub(migrations.FS, "sqlite")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, folder)
+	if err != nil {
+		return err
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("bringing its schema up to date: %w", err)
+	}
+	if len(results) > 0 {
+		log.Info("database schema brought up to date", "migrations", len(results))
+	}
+	return nil
+}
+
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff // the primary code; extended ones say more in the higher bits
+	}
+	return 0
+}
+
+func isBusy(err error) bool {
+	code := sqliteCode(err)
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+}
+
+// isUnique reports whether a row breaks a unique index.
+func isUnique(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) &&
+		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// isStorage reports errors after which the whole transaction is lost, whatever statement met them.
+func isStorage(err error) bool {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT,
+		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}
+
+func storageMessage(err error) string {
+	if sqliteCode(err) == sqlite3.SQLITE_FULL {
+		return "the disk of the Manager's database is full"
+	}
+	return "the Manager's database cannot be written"
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package store keeps the farm in a database. It owns the schema, every SQL statement and the transactions; it decides
+// nothing: what a change leads to is the business of its callers. Rows stop here, farm types go out.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/query"
+)
+
+// Durability is what a power cut may take from an SQLite database.
+type Durability string
+
+// DurabilityFull loses nothing that was answered; DurabilityNormal may lose the last second.
+const (
+	DurabilityFull   Durability = "full"
+	DurabilityNormal Durability = "normal"
+)
+
+// Options says which database to open and who hears of its changes.
+type Options struct {
+	Database    string        // path of the SQLite file
+	Durability  Durability    // "" = full
+	BusyTimeout time.Duration // how long a call waits for a locked database; 0 = 5 s
+	Log         *slog.Logger
+	// OnCommit hears what each committed transaction changed, in the order of commits. It must not block.
+	OnCommit func([]farm.Change)
+}
+
+// Store is an open database.
+type Store struct {
+	write, read   *sql.DB
+	writes, reads *query.Queries
+	lock          *lockFile
+	group         *group
+	log           *slog.Logger
+}
+
+// Open opens the database, brings its schema up to date and takes the lock that keeps a second Manager away.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	if opts.Durability == "" {
+		opts.Durability = DurabilityFull
+	}
+	if opts.BusyTimeout == 0 {
+		opts.BusyTimeout = 5 * time.Second
+	}
+	if opts.OnCommit == nil {
+		opts.OnCommit = func([]farm.Change) {}
+	}
+	s := &Store{log: opts.Log}
+	if err := s.open(ctx, opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", opts.Database, err), s.closePools())
+	}
+	s.group = newGroup(s.write, s.writes, opts)
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, opts Options) (err error) {
+	if s.lock, err = lockDatabase(opts.Database); err != nil {
+		return err
+	}
+	if s.write, err = openSQLite(opts, writer); err != nil {
+		return err
+	}
+	if err = s.waitUnlocked(ctx, opts.BusyTimeout); err != nil {
+		return err
+	}
+	if err = migrate(ctx, s.write, opts.Log); err != nil {
+		return err
+	}
+	if s.read, err = openSQLite(opts, reader); err != nil {
+		return err
+	}
+	if s.writes, err = query.Prepare(ctx, s.write); err != nil {
+		return err
+	}
+	s.reads, err = query.Prepare(ctx, s.read)
+	return err
+}
+
+// Close waits for the writes under way and closes the database.
+func (s *Store) Close() error {
+	s.group.stop()
+	return s.closePools()
+}
+
+func (s *Store) closePools() error {
+	var errs []error
+	for _, q := range []*query.Queries{s.writes, s.reads} {
+		if q != nil {
+			errs = append(errs, q.Close())
+		}
+	}
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return wrap(s.read.PingContext(ctx)) }
+
+// Do runs fn in a transaction and returns after its commit. Small transactions of several callers share one commit.
+// fn may run more than once, so it must not keep what an earlier run did outside the transaction.
+func (s *Store) Do(ctx context.Context, fn func(*Tx) error) error { return s.group.do(ctx, fn, shared) }
+
+// DoAlone is Do for large transactions, which would make others wait if they shared a commit.
+func (s *Store) DoAlone(ctx context.Context, fn func(*Tx) error) error {
+	return s.group.do(ctx, fn, alone)
+}
+
+// wrap turns what a driver says into what the farm says.
+func wrap(err error) error {
+	switch {
+	case err == nil, farm.CodeOf(err) != "":
+		return err
+	case errors.Is(err, sql.ErrNoRows):
+		return farm.ErrNotExist
+	case isBusy(err):
+		return fmt.Errorf("%w: %w", farm.ErrBusy, err)
+	case isStorage(err):
+		return fmt.Errorf("%w: %w", &farm.Error{Code: farm.CodeStorage, Message: storageMessage(err)}, err)
+	}
+	return err
+}

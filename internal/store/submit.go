@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/query"
+)
+
+// rowsPerInsert keeps a statement below the number of parameters that both databases take (32,766 and 65,535).
+const rowsPerInsert = 500
+
+// InsertJob stores a compiled job with all its tasks and returns its id.
+func (tx *Tx) InsertJob(n farm.NewJob) (string, error) {
+	if n.ID == "" {
+		n.ID = uuid.NewString()
+	}
+	if n.InitialStatus == "" {
+		n.InitialStatus = farm.JobQueued
+	}
+	id, tag, err := tx.insertJobRow(n)
+	if err != nil {
+		return "", err
+	}
+	if err := tx.insertSpec(id, n.JobSpec); err != nil {
+		return "", err
+	}
+	if err := tx.insertTasks(id, n.Tasks); err != nil {
+		return "", err
+	}
+	if err := tx.insertReady(id, tag, n); err != nil {
+		return "", err
+	}
+	tx.Changed(farm.Change{Kind: farm.ChangeJob, JobID: n.ID})
+	if n.InitialStatus.Runnable() {
+		tx.Changed(farm.Change{Kind: farm.ChangeWork, JobID: n.ID, TagID: n.TagID, TaskTypes: taskTypes(n.Tasks)})
+	}
+	return n.ID, tx.changedStatus("job", id, id, "", string(n.InitialStatus), Why{Who: "user", Reason: "submitted"})
+}
+
+func (tx *Tx) insertJobRow(n farm.NewJob) (id, tag int64, err error) {
+	projectID := n.ProjectID
+	if projectID == "" {
+		projectID = farm.DefaultProject
+	}
+	project, err := tx.q.ProjectByUUID(tx.ctx, projectID)
+	if err != nil {
+		return 0, 0, missing(err, farm.CodeInvalid, "there is no project %s", projectID)
+	}
+	if n.TagID != "" {
+		row, err := tx.q.TagByUUID(tx.ctx, n.TagID)
+		if err != nil {
+			return 0, 0, missing(err, farm.CodeInvalid, "worker_tag: there is no worker tag %s", n.TagID)
+		}
+		tag = row.ID
+	}
+	steps := 0
+	for _, t := range n.Tasks {
+		steps += t.Steps()
+	}
+	id, err = tx.q.InsertJob(tx.ctx, query.InsertJobParams{
+		Uuid: n.ID, ProjectID: project.ID, Name: n.Name, Type: n.Type, Priority: int64(n.Priority),
+		Status: string(n.InitialStatus), TagID: nullID(tag), NQueued: int64(len(n.Tasks)), StepsTotal: int64(steps),
+		CreatedAt: tx.stamp(), UpdatedAt: tx.stamp(),
+	})
+	return id, tag, err
+}
+
+func (tx *Tx) insertSpec(job int64, spec farm.JobSpec) error {
+	settings, err := jsonText(spec.Settings)
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	metadata, err := jsonText(spec.Metadata)
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	return tx.q.InsertJobSpec(tx.ctx, query.InsertJobSpecParams{
+		JobID: job, Settings: settings, Metadata: metadata, ShamanCheckoutID: spec.ShamanCheckoutID,
+		SubmitterPlatform: spec.SubmitterPlatform,
+	})
+}
+
+// insertTasks writes tasks, commands and dependencies with many rows a statement: one row each takes three times as long.
+func (tx *Tx) insertTasks(job int64, tasks []farm.NewTask) error {
+	rows := newBulk(tx, `tasks (uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, slot,
+        assignment, generation, on_disconnect, last_sequence, log_size, steps_completed, steps_total, lost, created_at,
+        updated_at, touched_at, revision)`, 23)
+	for i, t := range tasks {
+		if t.ID == "" {
+			t.ID = uuid.NewString()
+		}
+		if t.OnDisconnect == "" {
+			t.OnDisconnect = farm.DefaultOnDisconnect(t.Type)
+		}
+		open := len(distinct(t.Dependencies))
+		err := rows.add(t.ID, job, i+1, t.Name, t.Type, string(farm.TaskQueued), t.Priority, "", open, open == 0, 0, "", 0,
+			string(t.OnDisconnect), 0, 0, 0, t.Steps(), 0, tx.stamp(), tx.stamp(), 0, 1)
+		if err != nil {
+			return err
+		}
+	}
+	if err := rows.flush(); err != nil {
+		return err
+	}
+	ids, err := tx.taskIDs(job, len(tasks))
+	if err != nil {
+		return err
+	}
+	specs := newBulk(tx, "task_specs (task_id, commands)", 2)
+	deps := newBulk(tx, "task_dependencies (task_id, dependency_id)", 2)
+	for i, t := range tasks {
+		commands, err := jsonText(t.Commands)
+		if err != nil {
+			return fmt.Errorf("commands of task %q: %w", t.Name, err)
+		}
+		if err := specs.add(ids[i], commands); err != nil {
+			return err
+		}
+		for _, d := range distinct(t.Dependencies) {
+			if err := deps.add(ids[i], ids[d]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := specs.flush(); err != nil {
+		return err
+	}
+	return deps.flush()
+}
+
+// taskIDs lists the row ids of the tasks of a job by their index.
+func (tx *Tx) taskIDs(job int64, n int) ([]int64, error) {
+	ids, err := tx.q.TaskIDs(tx.ctx, job)
+	if err == nil && len(ids) != n {
+		return nil, fmt.Errorf("%d tasks stored instead of %d", len(ids), n)
+	}
+	return ids, err
+}
+
+func (tx *Tx) insertReady(job, tag int64, n farm.NewJob) error {
+	ready := map[string]int{}
+	for _, t := range n.Tasks {
+		ready[t.Type] += b2i(len(t.Dependencies) == 0)
+	}
+	for taskType, count := range ready {
+		err := tx.q.InsertJobReady(tx.ctx, query.InsertJobReadyParams{
+			JobID: job, TaskType: taskType, TagID: nullID(tag), Priority: int64(n.Priority),
+			Runnable: n.InitialStatus.Runnable(), ReadyCount: int64(count),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// distinct is the dependencies of a task without those that a script named twice.
+func distinct(deps []int) []int { return slices.Compact(slices.Sorted(slices.Values(deps))) }
+
+func taskTypes(tasks []farm.NewTask) (types []string) {
+	seen := map[string]bool{}
+	for _, t := range tasks {
+		if !seen[t.Type] {
+			seen[t.Type] = true
+			types = append(types, t.Type)
+		}
+	}
+	return types
+}
+
+// missing turns "not there" into an error of the input that named it.
+func missing(err error, code farm.Code, format string, args ...any) error {
+	if err = wrap(err); farm.IsNotExist(err) {
+		return farm.Errorf(code, format, args...)
+	}
+	return err
+}
+
+// jsonText is v as JSON; nil maps and lists become empty ones.
+func jsonText(v any) (string, error) {
+	data, err := json.Marshal(v)
+	if string(data) == "null" {
+		data = []byte("{}")
+		if _, list := v.([]farm.Command); list {
+			data = []byte("[]")
+		}
+	}
+	return string(data), err
+}
+
+// bulk collects rows of one table and inserts many with a statement.
+type bulk struct {
+	tx      *Tx
+	into    string
+	columns int
+	args    []any
+}
+
+func newBulk(tx *Tx, into string, columns int) *bulk {
+	return &bulk{tx: tx, into: into, columns: columns, args: make([]any, 0, columns*rowsPerInsert)}
+}
+
+func (b *bulk) add(row ...any) error {
+	b.args = append(b.args, row...)
+	if len(b.args) == b.columns*rowsPerInsert {
+		return b.flush()
+	}
+	return nil
+}
+
+func (b *bulk) flush() error {
+	if len(b.args) == 0 {
+		return nil
+	}
+	var sql strings.Builder
+	fmt.Fprintf(&sql, "INSERT INTO %s VALUES ", b.into)
+	for i := range b.args {
+		switch {
+		case i == 0:
+			sql.WriteByte('(')
+		case i%b.columns == 0:
+			sql.WriteString("),(")
+		default:
+			sql.WriteByte(',')
+		}
+		fmt.Fprintf(&sql, "$%d", i+1)
+	}
+	sql.WriteByte(')')
+	_, err := b.tx.db.ExecContext(b.tx.ctx, sql.String(), b.args...)
+	b.args = b.args[:0]
+	return err
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/micros"
+	"flamenco.farm/internal/store/query"
+)
+
+// Tx is a transaction. It carries the context that it was opened with, and collects what it changes.
+type Tx struct {
+	ctx     context.Context
+	q       *query.Queries
+	db      query.DBTX
+	now     time.Time
+	changes []farm.Change
+}
+
+// Why says who changes a status and for what reason; both go into the history.
+type Why struct {
+	Who    string // worker:<id>, user or manager
+	Reason string
+}
+
+// ByManager is the Why of what the Manager does by itself.
+func ByManager(reason string) Why { return Why{Who: "manager", Reason: reason} }
+
+// ByWorker is the Why of what a worker reports.
+func ByWorker(id, reason string) Why { return Why{Who: "worker:" + id, Reason: reason} }
+
+// Now is the time of the transaction.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// Changed notes a change for those who wait for it.
+func (tx *Tx) Changed(c farm.Change) { tx.changes = append(tx.changes, c) }
+
+func (tx *Tx) stamp() micros.Time { return micros.Of(tx.now) }
+
+// changedStatus writes one line of history.
+func (tx *Tx) changedStatus(what string, objectID, jobID int64, from, to string, why Why) error {
+	return tx.q.InsertStatusChange(tx.ctx, query.InsertStatusChangeParams{
+		What: what, ObjectID: objectID, JobID: nullID(jobID), FromStatus: from, ToStatus: to,
+		ChangedAt: tx.stamp(), Who: why.Who, Reason: why.Reason,
+	})
+}
+
+// nullID makes NULL of the id 0, which no row has.
+func nullID(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
+
+func nullInt(n *int) sql.NullInt64 {
+	if n == nil {
+		return sql.NullInt64{}
+	}
+	return sql.NullInt64{Int64: int64(*n), Valid: true}
+}
+
+func intPtr(n sql.NullInt64) *int {
+	if !n.Valid {
+		return nil
+	}
+	i := int(n.Int64)
+	return &i
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/micros"
+	"flamenco.farm/internal/store/query"
+)
+
+// Worker is a worker inside a transaction: change its fields, then save it. Tags and task types have calls of their own.
+type Worker struct {
+	farm.Worker
+	Deleted bool
+	id      int64
+	was     farm.WorkerStatus
+}
+
+// InsertWorker stores a new worker; secretHash is what its secret is checked against.
+func (tx *Tx) InsertWorker(w farm.Worker, secretHash string) (*Worker, error) {
+	if w.ID == "" {
+		w.ID = uuid.NewString()
+	}
+	row, err := tx.q.InsertWorker(tx.ctx, query.InsertWorkerParams{
+		Uuid: w.ID, Secret: secretHash, Name: w.Name, Address: w.Address, Platform: w.Platform, Software: w.Software,
+		Status: string(w.Status), LastSeenAt: tx.stamp(), CreatedAt: tx.stamp(), UpdatedAt: tx.stamp(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	stored := txWorker(row)
+	if err := tx.SetTaskTypes(stored, w.TaskTypes); err != nil {
+		return nil, err
+	}
+	tx.Changed(farm.Change{Kind: farm.ChangeWorker, WorkerID: w.ID})
+	return stored, nil
+}
+
+// Worker locks a worker that is not deleted. Its task types and tags are not loaded.
+func (tx *Tx) Worker(id string) (*Worker, error) {
+	row, err := tx.q.WorkerByUUID(tx.ctx, id)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return txWorker(row), nil
+}
+
+func txWorker(row query.Worker) *Worker {
+	w := farmWorker(row)
+	return &Worker{Worker: w, id: row.ID, was: w.Status}
+}
+
+// SaveWorker stores the worker and, if its status changed, a line of history.
+func (tx *Tx) SaveWorker(w *Worker, why Why) error {
+	p := query.UpdateWorkerParams{
+		ID: w.id, Name: w.Name, Address: w.Address, Software: w.Software, Status: string(w.Status),
+		CanRestart: w.CanRestart, Session: w.Session, LastSeenAt: micros.Of(w.LastSeen), UpdatedAt: tx.stamp(),
+	}
+	if w.Requested != nil {
+		p.StatusRequested, p.LazyRequest = string(w.Requested.Status), w.Requested.Lazy
+	}
+	if w.Deleted {
+		p.DeletedAt = tx.stamp()
+	}
+	if err := tx.q.UpdateWorker(tx.ctx, p); err != nil {
+		return err
+	}
+	tx.Changed(farm.Change{Kind: farm.ChangeWorker, WorkerID: w.ID})
+	if w.Status == w.was {
+		return nil
+	}
+	was := w.was
+	w.was = w.Status
+	return tx.changedStatus("worker", w.id, 0, string(was), string(w.Status), why)
+}
+
+// TouchWorker notes that the worker was heard of.
+func (tx *Tx) TouchWorker(w *Worker) error {
+	w.LastSeen = tx.now
+	return tx.q.TouchWorker(tx.ctx, query.TouchWorkerParams{ID: w.id, LastSeenAt: tx.stamp()})
+}
+
+// SetTaskTypes replaces the task types that a worker runs, keeping their order.
+func (tx *Tx) SetTaskTypes(w *Worker, types []string) error {
+	if err := tx.q.DeleteWorkerTaskTypes(tx.ctx, w.id); err != nil {
+		return err
+	}
+	for i, t := range types {
+		p := query.InsertWorkerTaskTypeParams{WorkerID: w.id, TaskType: t, Position: int64(i)}
+		if err := tx.q.InsertWorkerTaskType(tx.ctx, p); err != nil {
+			return err
+		}
+	}
+	w.TaskTypes = types
+	return nil
+}
+
+// TaskTypes loads the task types that a worker runs.
+func (tx *Tx) TaskTypes(w *Worker) ([]string, error) { return tx.q.WorkerTaskTypes(tx.ctx, w.id) }
+
+// SetTags replaces the tags of a worker; unknown ids are left out, as Flamenco 3 does.
+func (tx *Tx) SetTags(w *Worker, tagIDs []string) error {
+	if err := tx.q.DeleteWorkerTags(tx.ctx, w.id); err != nil {
+		return err
+	}
+	for _, id := range tagIDs {
+		if err := tx.q.InsertWorkerTag(tx.ctx, query.InsertWorkerTagParams{WorkerID: w.id, Uuid: id}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SilentWorkers lists the ids of workers not heard of since before that are still believed to run.
+func (s *Store) SilentWorkers(ctx context.Context, before time.Time) ([]string, error) {
+	ids, err := s.reads.SilentWorkers(ctx, micros.Of(before))
+	return ids, wrap(err)
+}
+
+// WorkerSecret is what the secret of a worker is checked against.
+func (s *Store) WorkerSecret(ctx context.Context, id string) (string, error) {
+	secret, err := s.reads.WorkerSecret(ctx, id)
+	return secret, wrap(err)
+}
+
+// Worker is a worker that is not deleted, with its task types and tags.
+func (s *Store) Worker(ctx context.Context, id string) (farm.Worker, error) {
+	row, err := s.reads.WorkerByUUID(ctx, id)
+	if err != nil {
+		return farm.Worker{}, wrap(err)
+	}
+	w := farmWorker(row)
+	if w.TaskTypes, err = s.reads.WorkerTaskTypes(ctx, row.ID); err != nil {
+		return farm.Worker{}, wrap(err)
+	}
+	tags, err := s.reads.WorkerTags(ctx, row.ID)
+	for _, t := range tags {
+		w.Tags = append(w.Tags, farmTag(t))
+	}
+	return w, wrap(err)
+}
+
+// WorkerCounts is how many workers have each status.
+func (s *Store) WorkerCounts(ctx context.Context) (map[farm.WorkerStatus]int, error) {
+	rows, err := s.reads.CountWorkersByStatus(ctx)
+	counts := make(map[farm.WorkerStatus]int, len(rows))
+	for _, r := range rows {
+		counts[farm.WorkerStatus(r.Status)] = int(r.N)
+	}
+	return counts, wrap(err)
+}
+
+// addWorkerLists fills in the task types and tags of many workers with two queries; at says where each row is.
+func (s *Store) addWorkerLists(ctx context.Context, workers []farm.Worker, at map[int64]int) error {
+	types, err := s.reads.AllWorkerTaskTypes(ctx)
+	if err != nil {
+		return wrap(err)
+	}
+	tags, err := s.reads.AllWorkerTags(ctx)
+	if err != nil {
+		return wrap(err)
+	}
+	for _, t := range types {
+		if i, ok := at[t.WorkerID]; ok {
+			workers[i].TaskTypes = append(workers[i].TaskTypes, t.TaskType)
+		}
+	}
+	for _, t := range tags {
+		if i, ok := at[t.WorkerID]; ok {
+			workers[i].Tags = append(workers[i].Tags, farm.Tag{ID: t.Uuid, Name: t.Name, Description: t.Description})
+		}
+	}
+	return nil
+}
+
+func farmWorker(row query.Worker) farm.Worker {
+	w := farm.Worker{
+		ID: row.Uuid, Name: row.Name, Address: row.Address, Platform: row.Platform, Software: row.Software,
+		Status: farm.WorkerStatus(row.Status), CanRestart: row.CanRestart, Created: row.CreatedAt.Time,
+		Updated: row.UpdatedAt.Time, LastSeen: row.LastSeenAt.Time, Session: row.Session, Revision: row.Revision,
+	}
+	if row.StatusRequested != "" {
+		w.Requested = &farm.StatusRequest{Status: farm.WorkerStatus(row.StatusRequested), Lazy: row.LazyRequest}
+	}
+	return w
+}
+
+// AnyWorker locks a worker even if it is deleted.
+func (tx *Tx) AnyWorker(id string) (*Worker, error) {
+	row, err := tx.q.AnyWorkerByUUID(tx.ctx, id)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return txWorker(row), nil
+}
+
+// TagIDs loads the ids of the tags of a worker.
+func (tx *Tx) TagIDs(w *Worker) ([]string, error) {
+	rows, err := tx.q.WorkerTags(tx.ctx, w.id)
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.Uuid
+	}
+	return ids, err
+}
