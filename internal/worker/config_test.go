@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package worker
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestConfigurationIsRead(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want, problem string }{
+		{text: "", want: "{ [] [] 0 -} []"},
+		{text: "worker_name: w\nmanager_url: http://m:8080\n", want: "{w [http://m:8080] [] 0 -} []"},
+		{text: "manager_url: [a, b]\ntask_types: [misc]\n", want: "{ [a b] [misc] 0 -} []"},
+		{text: "manager_url: \"\"\nrestart_exit_code: 47\n", want: "{ [] [] 47 -} []"},
+		{text: "oom_score_adjust: 500\nzebra: 1\nants: 2\n", want: "{ [] [] 0 500} [ants zebra]"},
+		{text: "oom_score_adjust: 1001\n", problem: "oom_score_adjust: 1001"},
+		{text: "restart_exit_code: 256\n", problem: "restart_exit_code: 256"},
+		{text: "task_types: 3\n", problem: "line 1"},
+		{text: "worker_name: [", problem: "line 1"},
+	} {
+		path := filepath.Join(t.TempDir(), ConfigFile)
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config, unknown, err := LoadConfig(path)
+		if c.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), c.problem) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%q: %v, want it to name %s and the file", c.text, err, c.problem)
+			}
+			continue
+		}
+		oom := "-"
+		if config.OOMScoreAdjust != nil {
+			oom = fmt.Sprint(*config.OOMScoreAdjust)
+		}
+		got := fmt.Sprintf("{%s %v %v %d %s} %v", config.WorkerName, config.ManagerURL, config.TaskTypes, config.RestartExitCode, oom, unknown)
+		if err != nil || got != c.want {
+			t.Errorf("%q: %s, %v; want %s", c.text, got, err, c.want)
+		}
+	}
+	if _, _, err := LoadConfig(filepath.Join(t.TempDir(), "none.yaml")); err != nil {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestManagerAddressesAreForgiving(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"farm:8080":           "http://farm:8080",
+		" http://farm:8080/ ": "http://farm:8080",
+		"https://farm/flam/":  "https://farm/flam",
+		"192.168.3.4":         "http://192.168.3.4",
+		"ftp://farm":          "",
+		"http://":             "",
+	} {
+		got, err := managerAddress(text)
+		if got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
+func TestHomeAndNameComeFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"FLAMENCO_HOME": "/srv/w1", "FLAMENCO_WORKER_NAME": "w1"}
+	getenv := func(name string) string { return env[name] }
+	if home, err := homeFolder(getenv); err != nil || filepath.ToSlash(home) != "/srv/w1" {
+		t.Errorf("home %s, %v", home, err)
+	}
+	if name, err := workerName(Config{}, getenv); err != nil || name != "w1" {
+		t.Errorf("name %s, %v", name, err)
+	}
+	if name, _ := workerName(Config{WorkerName: "configured"}, getenv); name != "configured" {
+		t.Errorf("name %s", name)
+	}
+	if _, err := homeFolder(func(string) string { return "" }); err == nil {
+		t.Error("a home out of nowhere")
+	}
+}
+
+func TestFlagsAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-no-such-flag"}, {"extra"}, {"-restart-exit-code", "256"}} {
+		if _, err := ParseFlags(args, io.Discard); err == nil {
+			t.Errorf("%v: accepted", args)
+		}
+	}
+	f, err := ParseFlags([]string{"--manager", "m:1", "-restart-exit-code=0", "-register", "-flush", "-json"}, io.Discard)
+	if err != nil || f.Manager != "m:1" || f.RestartExitCode != 0 || !f.Register || !f.Flush || !f.JSON {
+		t.Errorf("%+v, %v", f, err)
+	}
+	var out strings.Builder
+	if code := Main(t.Context(), []string{"-version"}, nil, &out, io.Discard); code != 0 || !strings.HasPrefix(out.String(), "Flamenco Worker ") {
+		t.Errorf("-version: %d, %q", code, out.String())
+	}
+	if code := Main(t.Context(), []string{"-nonsense"}, nil, io.Discard, io.Discard); code != exitUsage {
+		t.Errorf("nonsense: %d", code)
+	}
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package worker
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"flamenco.farm/internal/telemetry"
+	"flamenco.farm/internal/version"
+	"flamenco.farm/internal/worker/command"
+)
+
+// Exit codes of the program; a restart has the configured one.
+const (
+	exitOK          = 0
+	exitFailure     = 1 // also after a signal
+	exitUsage       = 2
+	exitHardStopped = 254
+)
+
+// hardLimit is how long the Worker may take to stop after a signal.
+const hardLimit = 20 * time.Second
+
+// Flags are what the command line may say.
+type Flags struct {
+	telemetry.Flags
+	Version         bool
+	Flush           bool
+	Manager         string
+	Register        bool
+	RestartExitCode int // -1 = not given
+}
+
+// ParseFlags reads the command line; what is wrong with it has been written to stderr when it fails.
+func ParseFlags(args []string, stderr io.Writer) (Flags, error) {
+	var f Flags
+	fs := flag.NewFlagSet("flamenco-worker", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.BoolVar(&f.Version, "version", false, "show the version and end")
+	fs.BoolVar(&f.Flush, "flush", false, "deliver what the last run could not, sign off and end")
+	fs.StringVar(&f.Manager, "manager", "", "`URL` of the Manager, instead of the configured one")
+	fs.BoolVar(&f.Register, "register", false, "register as a new Worker, even if this one is registered")
+	fs.IntVar(&f.RestartExitCode, "restart-exit-code", -1,
+		"end with this `code` when the Manager asks for a restart; 0 = the Worker cannot restart")
+	f.Flags.Register(fs)
+	if err := fs.Parse(args); err != nil {
+		return Flags{}, err
+	}
+	if fs.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		_, _ = fmt.Fprintln(stderr, err)
+		return Flags{}, err
+	}
+	if f.RestartExitCode < -1 || f.RestartExitCode > 255 {
+		err := fmt.Errorf("-restart-exit-code: %d is not between 0 and 255", f.RestartExitCode)
+		_, _ = fmt.Fprintln(stderr, err)
+		return Flags{}, err
+	}
+	return f, nil
+}
+
+// Main is the program: it reads the configuration in the current directory, runs a Worker until ctx ends or the Manager
+// says so, and answers the exit code. Args are those behind the program's name.
+// Env is the environment, NAME=value.
+func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	flags, err := ParseFlags(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case flags.Version:
+		_, _ = fmt.Fprintln(stdout, "Flamenco Worker", version.String())
+		return exitOK
+	}
+	log := flags.Logger(stderr)
+	options, err := options(flags, lookup(env), log)
+	if err != nil {
+		log.Error("cannot start", "error", err)
+		return exitFailure
+	}
+	w, err := New(options)
+	if err != nil {
+		log.Error("cannot start", "error", err)
+		return exitFailure
+	}
+	log.Info("Flamenco Worker", "version", version.String(), "home", options.Home, "name", options.Name)
+	logTools(log)
+	return runLimited(ctx, w, options, log)
+}
+
+// lookup finds a variable in an environment; the last of its name counts.
+func lookup(env []string) func(string) string {
+	return func(wanted string) string {
+		for _, entry := range slices.Backward(env) {
+			if name, value, _ := strings.Cut(entry, "="); name == wanted {
+				return value
+			}
+		}
+		return ""
+	}
+}
+
+// options joins configuration, command line and environment.
+func options(flags Flags, getenv func(string) string, log *slog.Logger) (Options, error) {
+	config, unknown, err := LoadConfig(ConfigFile)
+	if err != nil {
+		return Options{}, err
+	}
+	for _, key := range unknown {
+		log.Warn("unknown setting ignored", "file", ConfigFile, "setting", key)
+	}
+	o := Options{
+		Managers:        config.ManagerURL,
+		TaskTypes:       config.TaskTypes,
+		RestartExitCode: config.RestartExitCode,
+		OOMScoreAdjust:  config.OOMScoreAdjust,
+		Register:        flags.Register,
+		FlushOnly:       flags.Flush,
+		Log:             log,
+	}
+	if flags.RestartExitCode >= 0 {
+		o.RestartExitCode = flags.RestartExitCode
+	}
+	if flags.Manager != "" {
+		o.Managers = []string{flags.Manager}
+	}
+	if len(o.Managers) == 0 {
+		log.Info("no manager_url is configured, trying the Manager on this machine", "manager", defaultManager)
+	}
+	if o.Name, err = workerName(config, getenv); err != nil {
+		return Options{}, err
+	}
+	o.Home, err = homeFolder(getenv)
+	return o, err
+}
+
+// runLimited runs the Worker, but does not wait for ever once ctx has ended.
+func runLimited(ctx context.Context, w *Worker, o Options, log *slog.Logger) int {
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	select {
+	case err := <-done:
+		return exitCode(ctx, err, o, log)
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(hardLimit)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		return exitCode(ctx, err, o, log)
+	case <-limit.C:
+		log.Error("the Worker did not stop in time", "limit", hardLimit)
+		return exitHardStopped
+	}
+}
+
+func exitCode(ctx context.Context, err error, o Options, log *slog.Logger) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, ErrRestart):
+		log.Info("ending for a restart", "exit code", o.RestartExitCode)
+		return o.RestartExitCode
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		log.Info("stopped")
+		return exitFailure
+	}
+	log.Error("the Worker ends", "error", err)
+	return exitFailure
+}
+
+// logTools says which of the programs that most tasks need are here. Tasks may name others.
+func logTools(log *slog.Logger) {
+	findFFmpeg := func(name string) (string, error) { return command.FindFFmpeg(name, "") }
+	for name, find := range map[string]func(string) (string, error){"blender": command.FindBlender, "ffmpeg": findFFmpeg} {
+		path, err := find(name)
+		if err != nil {
+			log.Warn("program not found", "program", name, "reason", err)
+			continue
+		}
+		log.Info("program found", "program", name, "path", path)
+	}
+}
