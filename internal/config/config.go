@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package config owns the configuration of the Manager: its settings, their defaults and limits, the file
+// flamenco-manager.yaml, the environment that overrides it, and errors that name file, line and setting.
+// It must not know what the settings do.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"flamenco.farm/internal/variables"
+)
+
+// FileName is the name of the configuration file in the working directory.
+const FileName = "flamenco-manager.yaml"
+
+// EnvPrefix begins the names of environment variables that override a setting.
+const EnvPrefix = "FLAMENCO_MANAGER_"
+
+// fileVersion is the only version of the file that is understood.
+const fileVersion = "3"
+
+// Config is every setting of the Manager. Load makes its paths absolute.
+type Config struct {
+	ManagerName            string
+	Database               string
+	Durability             Durability
+	Listen                 string
+	LocalStorage           string
+	SharedStorage          string // "" = not chosen yet
+	TaskTimeout            time.Duration
+	WorkerTimeout          time.Duration
+	TimeoutGrace           time.Duration
+	TaskRequestHold        time.Duration
+	BlocklistThreshold     int
+	TaskFailAfterSoftFails int
+	JobCompiler            JobCompiler
+	Variables              map[string]variables.Definition
+
+	// FirstRun is whether somebody still has to choose where the files of jobs are.
+	FirstRun bool
+}
+
+// JobCompiler limits what the script of a job type may use.
+type JobCompiler struct {
+	TimeLimit   time.Duration
+	MemoryLimit Size
+	MaxTasks    int
+}
+
+// Durability says what a power cut may take.
+type Durability string
+
+// With full every acknowledged change survives a power cut; with normal the last second may be lost, and writes are faster.
+const (
+	DurabilityFull   Durability = "full"
+	DurabilityNormal Durability = "normal"
+)
+
+// Default is the configuration without file and environment; its paths are relative.
+func Default() Config {
+	return Config{
+		ManagerName:            "Flamenco",
+		Database:               "flamenco-manager.sqlite",
+		Durability:             DurabilityFull,
+		Listen:                 ":8080",
+		LocalStorage:           "./flamenco-manager-storage",
+		TaskTimeout:            10 * time.Minute,
+		WorkerTimeout:          time.Minute,
+		TimeoutGrace:           5 * time.Minute,
+		TaskRequestHold:        45 * time.Second,
+		BlocklistThreshold:     3,
+		TaskFailAfterSoftFails: 3,
+		JobCompiler:            JobCompiler{TimeLimit: 10 * time.Second, MemoryLimit: 256 * mebibyte, MaxTasks: 200_000},
+		Variables: map[string]variables.Definition{
+			"blender":     {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "blender"}}},
+			"blenderArgs": {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "-b -y"}}},
+		},
+	}
+}
+
+// Sources is where a configuration comes from.
+type Sources struct {
+	Path          string   // of the file, which may be missing
+	Env           []string // as os.Environ gives it
+	ExecutableDir string   // a relative local storage path is below it
+}
+
+// Load reads the file and the environment. What a later version will use is accepted and logged; what is unknown or wrong
+// in the file is an error that names file, line and setting, all of them at once.
+func Load(src Sources, log *slog.Logger) (Config, error) {
+	path, err := filepath.Abs(src.Path)
+	if err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	cfg := Default()
+	d := &decoder{file: src.Path, cfg: &cfg, log: log}
+
+	text, err := os.ReadFile(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return Config{}, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	d.decodeFile(text)
+	d.decodeEnv(src.Env)
+	if err := errors.Join(d.problems...); err != nil {
+		return Config{}, err
+	}
+	cfg.FirstRun = missing || cfg.SharedStorage == ""
+	cfg.resolvePaths(filepath.Dir(path), src.ExecutableDir)
+	return cfg, nil
+}
+
+func (c *Config) resolvePaths(fileDir, executableDir string) {
+	c.Database = under(fileDir, c.Database)
+	c.LocalStorage = under(executableDir, c.LocalStorage)
+	if c.SharedStorage != "" {
+		c.SharedStorage = under(fileDir, c.SharedStorage)
+	}
+}
+
+func under(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setting is one scalar of the configuration: file, environment and sample all go through this table.
+type setting struct {
+	key    string // path in the file, with dots
+	doc    string
+	parse  func(c *Config, text string) error
+	format func(c Config) string
+}
+
+// settings is every scalar setting, in the order of the sample.
+var settings = []setting{
+	text("manager_name", "The name that people see in the web app.", func(c *Config) *string { return &c.ManagerName }, notEmpty),
+	text("database", "The SQLite file; a relative path is below the folder of this file.", func(c *Config) *string { return &c.Database }, databasePath),
+	choice("durability", "full: whatever was acknowledged survives a power cut. normal: the last second may be lost, writes are faster.",
+		func(c *Config) *Durability { return &c.Durability }, DurabilityFull, DurabilityNormal),
+	text("listen", "Address and port of the API and the web app. Port 0 takes a free one.", func(c *Config) *string { return &c.Listen }, address),
+	text("local_manager_storage_path", "Task logs and other files of the Manager itself; a relative path is next to the executable.",
+		func(c *Config) *string { return &c.LocalStorage }, notEmpty),
+	text("shared_storage_path", "The folder of the files of jobs, which Manager, Workers and artists all see; a relative path is below the folder of this file.",
+		func(c *Config) *string { return &c.SharedStorage }, anything),
+	duration("task_timeout", "A task that its Worker does not mention for this long is given to another one. 0: never.",
+		func(c *Config) *time.Duration { return &c.TaskTimeout }, 0, 1000*time.Hour),
+	duration("worker_timeout", "A Worker that is silent for this long is taken for lost, and its task is given to another one.",
+		func(c *Config) *time.Duration { return &c.WorkerTimeout }, time.Millisecond, 1000*time.Hour),
+	duration("timeout_grace", "After a start of the Manager nothing times out for this long.",
+		func(c *Config) *time.Duration { return &c.TimeoutGrace }, 0, 1000*time.Hour),
+	duration("task_request_hold", "How long a Worker's request waits for a task to appear; stay below the limit of proxies in between.",
+		func(c *Config) *time.Duration { return &c.TaskRequestHold }, 0, 10*time.Minute),
+	number("blocklist_threshold", "After this many failures a Worker gets no more tasks of that type of the job.",
+		func(c *Config) *int { return &c.BlocklistThreshold }, 1, 1_000_000),
+	number("task_fail_after_softfail_count", "After this many Workers failed at it, a task is failed.",
+		func(c *Config) *int { return &c.TaskFailAfterSoftFails }, 1, 1_000_000),
+	duration("job_compiler.time_limit", "How long the script of a job type may take.",
+		func(c *Config) *time.Duration { return &c.JobCompiler.TimeLimit }, time.Millisecond, time.Hour),
+	size("job_compiler.memory_limit", "How much memory the script of a job type may use.",
+		func(c *Config) *Size { return &c.JobCompiler.MemoryLimit }, 16*mebibyte, 1<<20*mebibyte),
+	number("job_compiler.max_tasks", "How many tasks a job may have.",
+		func(c *Config) *int { return &c.JobCompiler.MaxTasks }, 1, 10_000_000),
+}
+
+// laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
+var laterKeys = []string{
+	"autodiscoverable", "database_check_period", "files", "mqtt", "registration", "s3", "shaman", "task_logs", "time_zone",
+}
+
+func text(key, doc string, at func(*Config) *string, check func(string) error) setting {
+	return setting{
+		key: key, doc: doc,
+		parse: func(c *Config, text string) error {
+			if err := check(text); err != nil {
+				return err
+			}
+			*at(c) = text
+			return nil
+		},
+		format: func(c Config) string { return *at(&c) },
+	}
+}
+
+func choice[T ~string](key, doc string, at func(*Config) *T, choices ...T) setting {
+	return setting{
+		key: key, doc: doc,
+		parse: func(c *Config, text string) error {
+			var names []string
+			for _, choice := range choices {
+				if text == string(choice) {
+					*at(c) = choice
+					return nil
+				}
+				names = append(names, string(choice))
+			}
+			return fmt.Errorf("%q is none of %s", text, strings.Join(names, ", "))
+		},
+		format: func(c Config) string { return string(*at(&c)) },
+	}
+}
+
+func duration(key, doc string, at func(*Config) *time.Duration, low, high time.Duration) setting {
+	return setting{
+		key: key, doc: doc,
+		parse: func(c *Config, text string) error {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return fmt.Errorf("%q is not a duration such as 45s, 10m or 1h30m", text)
+			}
+			if d < low || d > high {
+				return fmt.Errorf("%s is not between %s and %s", text, low, high)
+			}
+			*at(c) = d
+			return nil
+		},
+		format: func(c Config) string { return shortDuration(*at(&c)) },
+	}
+}
+
+func number(key, doc string, at func(*Config) *int, low, high int) setting {
+	return setting{
+		key: key, doc: doc,
+		parse: func(c *Config, text string) error {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return fmt.Errorf("%q is not a whole number", text)
+			}
+			if n < low || n > high {
+				return fmt.Errorf("%d is not between %d and %d", n, low, high)
+			}
+			*at(c) = n
+			return nil
+		},
+		format: func(c Config) string { return strconv.Itoa(*at(&c)) },
+	}
+}
+
+func size(key, doc string, at func(*Config) *Size, low, high Size) setting {
+	return setting{
+		key: key, doc: doc,
+		parse: func(c *Config, text string) error {
+			n, err := parseSize(text)
+			if err != nil {
+				return err
+			}
+			if n < low || n > high {
+				return fmt.Errorf("%s is not between %s and %s", text, low, high)
+			}
+			*at(c) = n
+			return nil
+		},
+		format: func(c Config) string { return at(&c).String() },
+	}
+}
+
+func anything(string) error { return nil }
+
+func notEmpty(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return fmt.Errorf("must not be empty")
+	}
+	return nil
+}
+
+func databasePath(text string) error {
+	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
+		return fmt.Errorf("PostgreSQL is not supported by this version; give the path of an SQLite file")
+	}
+	return notEmpty(text)
+}
+
+func address(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not an address such as :8080 or 127.0.0.1:8080", text)
+	}
+	return nil
+}
+
+// shortDuration is 10m rather than 10m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

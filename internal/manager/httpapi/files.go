@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package httpapi
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/pprof"
+	"path"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/swaggest/swgui/v5emb"
+
+	"flamenco.farm/web"
+)
+
+// jobFiles begins the addresses of the files of jobs in the local storage.
+const jobFiles = "/job-files/"
+
+const (
+	documentPath = "/api/v3/openapi3.json"
+	swaggerPath  = "/api/v3/swagger-ui/"
+	appPath      = "/app/"
+)
+
+// appPolicy lets the web app load its own files and nothing else.
+const appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// swaggerPolicy allows the inline script and styles that Swagger UI is made of.
+const swaggerPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
+	"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// mountDocument serves the description of the API, for programs and for people.
+func (h *handlers) mountDocument(router chi.Router, doc *document) {
+	router.Get(documentPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(doc.json)
+	})
+	ui := withPolicy(swaggerPolicy, v5emb.New("Flamenco Manager", documentPath, swaggerPath))
+	router.Handle(swaggerPath+"*", ui)
+	router.Get(strings.TrimSuffix(swaggerPath, "/"), http.RedirectHandler(swaggerPath, http.StatusTemporaryRedirect).ServeHTTP)
+}
+
+// mountFiles serves the web app and the files of jobs.
+func (h *handlers) mountFiles(router chi.Router) {
+	toApp := http.RedirectHandler(appPath, http.StatusTemporaryRedirect).ServeHTTP
+	router.Get("/", toApp)
+	router.Get(strings.TrimSuffix(appPath, "/"), toApp)
+	router.Handle(appPath+"*", withPolicy(appPolicy, http.StripPrefix(appPath, readOnly(serveApp(web.App())))))
+	router.Get("/favicon.ico", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
+	router.Get("/favicon.png", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
+	router.Handle(jobFiles+"*", http.StripPrefix(jobFiles, readOnly(http.HandlerFunc(h.serveJobFile))))
+}
+
+func withPolicy(policy string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			notFound(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func notFound(w http.ResponseWriter) { writeError(w, http.StatusNotFound, "there is no such file") }
+
+// serveApp serves the files of the web app; every other path is one that the app itself understands.
+func serveApp(app fs.FS) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Path
+		if info, err := fs.Stat(app, name); name == "" || err != nil || info.IsDir() {
+			if path.Ext(name) != "" {
+				notFound(w)
+				return
+			}
+			name = "index.html"
+		}
+		w.Header().Set("Cache-Control", "no-cache") // a new Manager brings a new app
+		http.ServeFileFS(w, r, app, name)
+	})
+}
+
+// serveJobFile serves a file of a job as it is, never a list of them. The root keeps links and ".." inside.
+func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Path
+	if !strings.HasPrefix(name, "job-") || !fs.ValidPath(name) {
+		notFound(w)
+		return
+	}
+	file, err := h.Files.Open(name)
+	if err != nil {
+		notFound(w)
+		return
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		notFound(w)
+		return
+	}
+	w.Header().Set("Content-Type", jobFileType(name))
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, "", info.ModTime(), file)
+}
+
+// jobFileType never is one that a browser would run: the text of a log is somebody's output.
+func jobFileType(name string) string {
+	switch path.Ext(name) {
+	case ".txt", ".log":
+		return "text/plain; charset=utf-8"
+	case ".jpg":
+		return "image/jpeg"
+	case ".png":
+		return "image/png"
+	}
+	return "application/octet-stream"
+}
+
+func mountProfiling(router chi.Router) {
+	router.HandleFunc("/debug/pprof/*", pprof.Index)
+	router.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	router.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	router.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	router.HandleFunc("/debug/pprof/trace", pprof.Trace)
+}

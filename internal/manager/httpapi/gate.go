@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/farm"
+)
+
+// gate is what every request passes before its handler, and every failure on its way out.
+type gate struct {
+	log        *slog.Logger
+	workers    *auth.Workers
+	operations map[string]*operation // by method and route
+}
+
+// call is what is known of a request beside its operation's parameters.
+type call struct {
+	operation *operation // nil = not (yet) known
+	address   string
+	userAgent string
+}
+
+type callKey struct{}
+
+// callOf is the call that a handler answers.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{}
+}
+
+// outermost sees every request first: it names the caller, catches panics and logs.
+func (g *gate) outermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		c := &call{address: clientAddress(r), userAgent: r.UserAgent()}
+		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+		seen := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer g.logRequest(r, seen, start)
+		defer g.catch(seen, r)
+		setSecurityHeaders(seen.Header())
+		next.ServeHTTP(seen, r)
+	})
+}
+
+func (g *gate) logRequest(r *http.Request, seen middleware.WrapResponseWriter, start time.Time) {
+	if g.log.Enabled(r.Context(), slog.LevelDebug) {
+		g.log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", seen.Status(), "bytes", seen.BytesWritten(),
+			"took", time.Since(start), "from", callOf(r.Context()).address)
+	}
+}
+
+// catch turns a panic into an answer, and an aborted request into a cut connection.
+func (g *gate) catch(w middleware.WrapResponseWriter, r *http.Request) {
+	switch thrown := recover(); {
+	case thrown == nil:
+	case thrown == http.ErrAbortHandler: //nolint:errorlint // net/http compares it like this
+		panic(thrown)
+	case w.Status() != 0:
+		g.log.Error("panic after the answer had begun", "path", r.URL.Path, "panic", thrown, "stack", string(debug.Stack()))
+		panic(http.ErrAbortHandler)
+	default:
+		g.answerError(w, r, fmt.Errorf("panic: %v\n%s", thrown, debug.Stack()))
+	}
+}
+
+func setSecurityHeaders(header http.Header) {
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+}
+
+// admit sees every request of the API once its route is known: who may call it, how long its body may be, whether it fits
+// the document.
+func (g *gate) admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		op, ok := g.operations[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
+		if !ok {
+			g.answerError(w, r, fmt.Errorf("the route %s %s is not in the document", r.Method, r.URL.Path))
+			return
+		}
+		callOf(r.Context()).operation = op
+		r.Body = http.MaxBytesReader(w, r.Body, op.bodyLimit)
+		r, err := g.authorize(r, op)
+		if err == nil {
+			err = op.validate(r)
+		}
+		if err != nil {
+			g.answerError(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authorize applies the rule of an operation; one without a rule is nobody's.
+func (g *gate) authorize(r *http.Request, op *operation) (*http.Request, error) {
+	rule, ok := auth.RuleOf(op.id)
+	switch {
+	case !ok:
+		return r, farm.Errorf(farm.CodeForbidden, "nobody may use this operation")
+	case rule == auth.Open:
+		return r, nil
+	}
+	workerID, secret, ok := r.BasicAuth()
+	if !ok {
+		return r, farm.Errorf(farm.CodeForbidden, "no credentials given")
+	}
+	if err := g.workers.Check(r.Context(), workerID, secret); err != nil {
+		return r, err
+	}
+	return r.WithContext(auth.WithWorker(r.Context(), workerID)), nil
+}
+
+// drain reads what is left of a body that nobody wants. Only then does net/http notice that the client goes away.
+func drain(r *http.Request) error {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return badRequest(err)
+	}
+	return nil
+}
+
+// badRequest is err as the fault of the client.
+func badRequest(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return farm.Errorf(farm.CodeTooLarge, "the request body is larger than %d bytes", tooLarge.Limit)
+	}
+	return farm.Errorf(farm.CodeInvalid, "%s", strings.TrimSpace(err.Error()))
+}

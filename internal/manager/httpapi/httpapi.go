@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package httpapi owns the HTTP side of the Manager: it converts the types of the API to those of the farm and back,
+// and everything that is HTTP alone: routes, validation, answers to errors, entity tags, static files.
+// It must not decide anything about jobs, tasks and workers: that is sched's, and reading them is store's.
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/go-chi/chi/v5"
+
+	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/sched"
+	"flamenco.farm/internal/store"
+	"flamenco.farm/internal/tasklog"
+	"flamenco.farm/internal/variables"
+	"flamenco.farm/pkg/api"
+)
+
+// Farm is the part of the configuration that clients see.
+type Farm struct {
+	Name          string
+	SharedStorage string
+	FirstRun      bool
+}
+
+// Options is what the API is built on. All fields are needed.
+type Options struct {
+	Log       *slog.Logger
+	Farm      Farm
+	Store     *store.Store
+	Sched     *sched.Service
+	JobTypes  *jobtype.Service
+	Variables *variables.Set
+	TaskLogs  *tasklog.Store
+	Workers   *auth.Workers
+	Files     *os.Root // the local storage, whose job folders are served
+	Profiling bool     // serve /debug/pprof/
+}
+
+// handlers answers the operations of the API, one method each.
+type handlers struct {
+	Options
+}
+
+var _ api.StrictServerInterface = (*handlers)(nil)
+
+// New builds the handler of everything that the Manager serves.
+func New(opts Options) (http.Handler, error) {
+	doc, err := newDocument()
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	h := &handlers{Options: opts}
+	gate := &gate{log: opts.Log, workers: opts.Workers, operations: doc.operations}
+
+	router := chi.NewRouter()
+	router.NotFound(gate.answerUnknown("Not Found"))
+	router.MethodNotAllowed(gate.answerUnknown("method not allowed"))
+	h.mountOperations(router, gate)
+	h.mountDocument(router, doc)
+	h.mountFiles(router)
+	if opts.Profiling {
+		mountProfiling(router)
+	}
+	return gate.outermost(router), nil
+}
+
+func (h *handlers) mountOperations(router chi.Router, gate *gate) {
+	strict := api.NewStrictHandlerWithOptions(h, nil, api.StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  gate.answerBadRequest,
+		ResponseErrorHandlerFunc: gate.answerError,
+	})
+	api.HandlerWithOptions(strict, api.ChiServerOptions{
+		BaseRouter:       router,
+		Middlewares:      []api.MiddlewareFunc{gate.admit},
+		ErrorHandlerFunc: gate.answerBadRequest,
+	})
+	router.With(gate.admit).Post("/api/v3/worker/task/{task_id}/output-produced", gate.answerLater)
+}
+
+// stopKey is the key of the context that ends when the server stops.
+type stopKey struct{}
+
+// WithStop marks the base context of a server: requests that are held end with stopping, others are finished.
+func WithStop(base, stopping context.Context) context.Context {
+	return context.WithValue(base, stopKey{}, stopping)
+}
+
+// untilStop is ctx that also ends when the server stops.
+func untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if stopping, ok := ctx.Value(stopKey{}).(context.Context); ok {
+		context.AfterFunc(stopping, cancel)
+	}
+	return ctx, cancel
+}
+
+// stopped is whether the server of this request stops.
+func stopped(ctx context.Context) bool {
+	stopping, ok := ctx.Value(stopKey{}).(context.Context)
+	return ok && stopping.Err() != nil
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package httpapi
+
+import (
+	"context"
+
+	"flamenco.farm/pkg/api"
+)
+
+// These operations are in the document and answer 501: the Manager does not do yet what they are for.
+
+func (h *handlers) CheckSharedStoragePath(context.Context, api.CheckSharedStoragePathRequestObject) (api.CheckSharedStoragePathResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) FindBlenderExePath(context.Context, api.FindBlenderExePathRequestObject) (api.FindBlenderExePathResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) CheckBlenderExePath(context.Context, api.CheckBlenderExePathRequestObject) (api.CheckBlenderExePathResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) SaveSetupAssistantConfig(context.Context, api.SaveSetupAssistantConfigRequestObject) (api.SaveSetupAssistantConfigResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) GetConfigurationFile(context.Context, api.GetConfigurationFileRequestObject) (api.GetConfigurationFileResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) UpdateConfigurationFile(context.Context, api.UpdateConfigurationFileRequestObject) (api.UpdateConfigurationFileResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) FetchWorkerSleepSchedule(context.Context, api.FetchWorkerSleepScheduleRequestObject) (api.FetchWorkerSleepScheduleResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) SetWorkerSleepSchedule(context.Context, api.SetWorkerSleepScheduleRequestObject) (api.SetWorkerSleepScheduleResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) DeleteJob(context.Context, api.DeleteJobRequestObject) (api.DeleteJobResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) DeleteJobMass(context.Context, api.DeleteJobMassRequestObject) (api.DeleteJobMassResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) DeleteJobWhatWouldItDo(context.Context, api.DeleteJobWhatWouldItDoRequestObject) (api.DeleteJobWhatWouldItDoResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) FetchJobLastRenderedInfo(context.Context, api.FetchJobLastRenderedInfoRequestObject) (api.FetchJobLastRenderedInfoResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) FetchGlobalLastRenderedInfo(context.Context, api.FetchGlobalLastRenderedInfoRequestObject) (api.FetchGlobalLastRenderedInfoResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) ShamanCheckoutRequirements(context.Context, api.ShamanCheckoutRequirementsRequestObject) (api.ShamanCheckoutRequirementsResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) ShamanCheckout(context.Context, api.ShamanCheckoutRequestObject) (api.ShamanCheckoutResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) ShamanFileStoreCheck(context.Context, api.ShamanFileStoreCheckRequestObject) (api.ShamanFileStoreCheckResponseObject, error) {
+	return nil, errLater
+}
+
+func (h *handlers) ShamanFileStore(context.Context, api.ShamanFileStoreRequestObject) (api.ShamanFileStoreResponseObject, error) {
+	return nil, errLater
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-chi/chi/v5"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/pkg/api"
+)
+
+// The most that a body may be long, in bytes.
+const (
+	submissionLimit = 64 << 20
+	updateLimit     = 32 << 20 // a Worker may have buffered a lot of log
+	ordinaryLimit   = 1 << 20
+)
+
+// checkedByHand are the calls that Workers make all the time. The general validation takes longer than their work, so
+// their handlers check the few fields themselves.
+var checkedByHand = []string{
+	"signOn", "signOff", "workerState", "workerStateChanged", "scheduleTask", "taskUpdate", "mayWorkerRun", "taskOutputProduced",
+}
+
+// document is the description of the API, loaded once.
+type document struct {
+	json       []byte
+	operations map[string]*operation // by method and route
+}
+
+// operation is one operation of the API.
+type operation struct {
+	id         string
+	bodyLimit  int64
+	neverFails bool // an answer from 500 up would make Workers forget who they are or what they did
+	byHand     bool
+	wantsJSON  bool
+	route      routers.Route
+	options    *openapi3filter.Options
+}
+
+func newDocument() (*document, error) {
+	text, err := api.DocumentJSON()
+	if err != nil {
+		return nil, err
+	}
+	spec, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		return nil, fmt.Errorf("the document of the API: %w", err)
+	}
+	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}
+	options.WithCustomSchemaErrorFunc(explainSchemaError)
+
+	doc := &document{json: text, operations: make(map[string]*operation)}
+	for path, item := range spec.Paths.Map() {
+		for method, op := range item.Operations() {
+			doc.operations[method+" "+path] = &operation{
+				id:         op.OperationID,
+				bodyLimit:  bodyLimit(op.OperationID),
+				neverFails: op.OperationID == "signOn" || op.OperationID == "taskUpdate",
+				byHand:     slices.Contains(checkedByHand, op.OperationID),
+				wantsJSON:  op.RequestBody != nil && op.RequestBody.Value.Content.Get("application/json") != nil,
+				route:      routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
+				options:    options,
+			}
+		}
+	}
+	return doc, nil
+}
+
+func bodyLimit(operationID string) int64 {
+	switch operationID {
+	case "submitJob", "submitJobCheck":
+		return submissionLimit
+	case "taskUpdate":
+		return updateLimit
+	}
+	return ordinaryLimit
+}
+
+// validate checks a request against the document and fills in defaults.
+func (op *operation) validate(r *http.Request) error {
+	if op.byHand {
+		return op.validateContentType(r)
+	}
+	params := chi.RouteContext(r.Context()).URLParams
+	input := &openapi3filter.RequestValidationInput{
+		Request:    r,
+		PathParams: make(map[string]string, len(params.Keys)),
+		Route:      &op.route,
+		Options:    op.options,
+	}
+	for i, key := range params.Keys {
+		input.PathParams[key] = params.Values[i]
+	}
+	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
+		return badRequest(err)
+	}
+	return nil
+}
+
+func (op *operation) validateContentType(r *http.Request) error {
+	if !op.wantsJSON {
+		return drain(r)
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !strings.Contains(kind, "json") {
+		return farm.Errorf(farm.CodeInvalid, "request body has an error: header Content-Type has unexpected value %q", r.Header.Get("Content-Type"))
+	}
+	return nil
+}
+
+// explainSchemaError names the field and what is wrong with it, without printing the schema.
+func explainSchemaError(err *openapi3.SchemaError) string {
+	where := strings.Join(err.JSONPointer(), ".")
+	var nested *openapi3.SchemaError
+	if errors.As(err.Origin, &nested) {
+		return nested.Reason
+	}
+	if where == "" {
+		return err.Reason
+	}
+	return where + ": " + err.Reason
+}

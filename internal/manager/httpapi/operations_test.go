@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package httpapi_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flamenco.farm/internal/auth"
+)
+
+const nobody = "00000000-0000-4000-8000-00000000dead"
+
+// filled is a path of the document with its parameters filled in.
+var filled = strings.NewReplacer("{job_id}", nobody, "{task_id}", nobody, "{worker_id}", nobody, "{tag_id}", nobody,
+	"{audience}", "workers", "{platform}", "linux", "{typeName}", "nope", "{checksum}", "00", "{filesize}", "1")
+
+func TestEveryOperationHasARuleAndIsReachedOnlyByIt(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	doc, err := spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			documented = append(documented, op.OperationID)
+			rule, ok := auth.RuleOf(op.OperationID)
+			if !ok {
+				t.Errorf("%s has no rule", op.OperationID)
+				continue
+			}
+			a := s.do(request{method: method, path: filled.Replace(path)})
+			if refused := a.status == 403; refused != (rule == auth.WorkerOnly) {
+				t.Errorf("%s without credentials answered %d although its rule is %q: %s", op.OperationID, a.status, rule, a.body)
+			}
+			if strings.Contains(a.body, `"Not Found"`) || strings.Contains(a.body, "method not allowed") {
+				t.Errorf("%s is not routed: %s", op.OperationID, a.body)
+			}
+			if a.status == 500 {
+				t.Errorf("%s: %s", op.OperationID, a.body)
+			}
+			if secured := op.Security != nil && len(*op.Security) > 0; secured != (rule == auth.WorkerOnly) {
+				t.Errorf("%s: the document says secured = %v, the rule is %q", op.OperationID, secured, rule)
+			}
+		}
+	}
+	ruled := auth.Operations()
+	slices.Sort(documented)
+	slices.Sort(ruled)
+	if diff := cmp.Diff(documented, ruled); diff != "" {
+		t.Errorf("operations (-document +rules):\n%s", diff)
+	}
+}
+
+// later are the operations that this version does not have yet: only these may answer 501.
+var later = []string{
+	"checkBlenderExePath", "checkSharedStoragePath", "deleteJob", "deleteJobMass", "deleteJobWhatWouldItDo",
+	"fetchGlobalLastRenderedInfo", "fetchJobLastRenderedInfo", "fetchWorkerSleepSchedule", "findBlenderExePath",
+	"getConfigurationFile", "saveSetupAssistantConfig", "setWorkerSleepSchedule", "shamanCheckout", "shamanCheckoutRequirements",
+	"shamanFileStore", "shamanFileStoreCheck", "taskOutputProduced", "updateConfigurationFile",
+}
+
+func TestOnlyOperationsOfLaterVersionsAnswer501(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	w := s.register("w")
+	doc, err := spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies := map[string]string{
+		"checkSharedStoragePath": `{"path":"/x"}`, "checkBlenderExePath": `{"path":"/x"}`, "updateConfigurationFile": `{}`,
+		"saveSetupAssistantConfig": `{"storageLocation":"/x","blenderExecutable":{"input":"","path":"","source":"default","is_usable":true,"cause":""}}`,
+		"setWorkerSleepSchedule":   `{"is_active":true,"days_of_week":"","start_time":"","end_time":""}`, "deleteJobMass": `{}`,
+		"shamanCheckoutRequirements": `{"files":[]}`, "shamanCheckout": `{"files":[],"checkoutPath":"x"}`, "shamanFileStore": `x`, "taskOutputProduced": `x`,
+	}
+	types := map[string]string{"shamanFileStore": "application/octet-stream", "taskOutputProduced": "image/jpeg"}
+	var answered []string
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			header := map[string]string{}
+			if kind := types[op.OperationID]; kind != "" {
+				header["Content-Type"] = kind
+			}
+			a := s.do(request{method: method, path: filled.Replace(path), as: w, body: bodies[op.OperationID], header: header})
+			if a.status == 501 {
+				answered = append(answered, op.OperationID)
+			}
+		}
+	}
+	slices.Sort(answered)
+	if diff := cmp.Diff(later, answered); diff != "" {
+		t.Errorf("operations that answer 501 (-expected +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package manager owns the Manager as a whole: it builds all its parts, wires them to each other, runs them until it is
+// told to stop, and understands the command line of flamenco-manager. It must not know how any part does its work.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/event"
+	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/manager/httpapi"
+	"flamenco.farm/internal/sched"
+	"flamenco.farm/internal/store"
+	"flamenco.farm/internal/tasklog"
+	"flamenco.farm/internal/variables"
+)
+
+// stopTime is how long requests may take to finish after the Manager was told to stop.
+const stopTime = 5 * time.Second
+
+// Options is what a Manager is made of.
+type Options struct {
+	Config config.Config
+	Log    *slog.Logger
+
+	// ScriptsDir holds job types of the farm's own, "" = only the built-in ones.
+	ScriptsDir string
+	// Executable is the program that compiles jobs when started with __compile, "" = the running one.
+	Executable string
+	// OnListen hears the address once requests are answered; nil = nobody wants to know.
+	OnListen func(net.Addr)
+	// Profiling serves /debug/pprof/.
+	Profiling bool
+}
+
+// Manager is a farm's Manager.
+type Manager struct {
+	opts Options
+}
+
+// New makes a Manager; it opens and starts nothing.
+func New(opts Options) *Manager {
+	return &Manager{opts: opts}
+}
+
+// Run opens the database, answers requests until ctx ends, and closes everything in order.
+func (m *Manager) Run(ctx context.Context) (err error) {
+	cfg := m.opts.Config
+	logs, err := tasklog.New(cfg.LocalStorage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, logs.Close()) }()
+	files, err := os.OpenRoot(cfg.LocalStorage)
+	if err != nil {
+		return fmt.Errorf("opening the local storage: %w", err)
+	}
+	defer func() { err = errors.Join(err, files.Close()) }()
+	if err := makeSharedStorage(cfg.SharedStorage); err != nil {
+		return err
+	}
+	bus := &event.Bus{}
+	db, err := store.Open(ctx, store.Options{
+		Database: cfg.Database, Durability: store.Durability(cfg.Durability), Log: m.opts.Log, OnCommit: bus.Publish,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	types, err := jobtype.New(jobtype.Options{
+		ScriptsDir: m.opts.ScriptsDir, Executable: m.opts.Executable, Log: m.opts.Log,
+		TimeLimit: cfg.JobCompiler.TimeLimit, MemoryLimit: int64(cfg.JobCompiler.MemoryLimit), MaxTasks: cfg.JobCompiler.MaxTasks,
+	})
+	if err != nil {
+		return err
+	}
+	scheduler := sched.New(db, sched.Options{
+		TaskLog: logs, Bus: bus, Log: m.opts.Log, WorkerTimeout: cfg.WorkerTimeout, TaskTimeout: cfg.TaskTimeout, TimeoutGrace: cfg.TimeoutGrace,
+		RequestHold: cfg.TaskRequestHold, BlocklistThreshold: cfg.BlocklistThreshold, SoftFailLimit: cfg.TaskFailAfterSoftFails,
+	})
+	workers, err := auth.NewWorkers(scheduler)
+	if err != nil {
+		return err
+	}
+	handler, err := httpapi.New(httpapi.Options{
+		Log:   m.opts.Log,
+		Farm:  httpapi.Farm{Name: cfg.ManagerName, SharedStorage: cfg.SharedStorage, FirstRun: cfg.FirstRun},
+		Store: db, Sched: scheduler, JobTypes: types, Variables: variables.New(cfg.Variables, filepath.ToSlash(cfg.SharedStorage)),
+		TaskLogs: logs, Workers: workers, Files: files, Profiling: m.opts.Profiling,
+	})
+	if err != nil {
+		return err
+	}
+	return m.runParts(ctx, handler, scheduler.Run, types.Run)
+}
+
+// makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.
+func makeSharedStorage(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Mkdir(path, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("shared_storage_path: %w", err)
+	}
+	return nil
+}
+
+// runParts runs the server and the other parts until ctx ends or one of them fails.
+func (m *Manager) runParts(ctx context.Context, handler http.Handler, parts ...func(context.Context) error) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.opts.Config.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", m.opts.Config.Listen, err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range parts {
+		group.Go(func() error { return unlessStopped(ctx, run(ctx)) })
+	}
+	m.serve(ctx, group, listener, handler)
+	m.announce(listener.Addr())
+	return group.Wait()
+}
+
+// serve answers requests. When ctx ends, held requests are answered at once and the others may finish.
+func (m *Manager) serve(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler) {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext: func(net.Listener) context.Context {
+			return httpapi.WithStop(context.WithoutCancel(ctx), ctx)
+		},
+		ErrorLog: slog.NewLogLogger(m.opts.Log.Handler(), slog.LevelDebug),
+	}
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving requests: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+		defer cancel()
+		if err := server.Shutdown(stopping); err != nil {
+			m.opts.Log.Warn("some requests did not finish in time", "error", err)
+			return server.Close()
+		}
+		return nil
+	})
+}
+
+// announce tells people and scripts where the Manager is.
+func (m *Manager) announce(addr net.Addr) {
+	for _, url := range addresses(addr) {
+		m.opts.Log.Info("listening", "url", url)
+	}
+	if m.opts.Config.FirstRun {
+		m.opts.Log.Warn("no shared_storage_path is configured: jobs can use only paths that every Worker has")
+	}
+	if m.opts.OnListen != nil {
+		m.opts.OnListen(addr)
+	}
+}
+
+// unlessStopped is err, unless it only says that ctx has ended.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
