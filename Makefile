@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Everything a developer runs. `make` alone lists the targets; CONTRIBUTING.md says when to use which.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Products need no C compiler; only the race detector does.
+export CGO_ENABLED := 0
+# The version is set below, so Go need not ask git, which fails where the checkout belongs to somebody else.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+GOTOOL := go tool -modfile=tools/tools.mod
+VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
+COMMIT := $(shell git describe --always --exclude '*' --dirty 2>/dev/null)
+VERSION_FLAGS := $(if $(VERSION),-X flamenco.farm/internal/version.Version=$(VERSION)) \
+	$(if $(COMMIT),-X flamenco.farm/internal/version.Commit=$(COMMIT))
+BUILD := go build -trimpath -ldflags '-s -w $(VERSION_FLAGS)'
+
+# Packages whose tests are quick and need neither Blender nor whole farms.
+UNIT_PACKAGES = $(shell go list ./... | grep -v '^flamenco.farm/test/')
+# More than this must be covered by a package's own tests.
+COVERAGE := -min internal/flow=85 -min internal/sched=85 -min internal/store=85
+
+##@ Run
+.PHONY: demo
+demo: demo-deps all ## Render an animation on a farm of one Manager and two Workers (DEMO_ARGS=--exit ends by itself)
+	go build -o bin/demo ./tools/demo
+	bin/demo $(DEMO_ARGS)
+
+##@ Build
+.PHONY: all flamenco-manager flamenco-worker flamenco webapp
+all: webapp flamenco-manager flamenco-worker flamenco ## Build the three programs into bin/
+
+flamenco-manager: ## Build the Manager
+	$(BUILD) -o bin/ ./cmd/flamenco-manager
+
+flamenco-worker: ## Build the Worker
+	$(BUILD) -o bin/ ./cmd/flamenco-worker
+
+flamenco: ## Build the command line
+	$(BUILD) -o bin/ ./cmd/flamenco
+
+webapp: ## Check that the web page is there (it is written by hand and needs no build)
+	@test -s web/app/index.html || { echo 'web/app/index.html is missing: the Manager would have no page to show.' >&2; exit 1; }
+
+##@ Test
+.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests bench
+check: format-check vet spdx lint unit-tests ## Quick checks before a commit: format, vet, lint, licence lines, unit tests
+
+test: with-deps all format-check vet spdx lint cross-vet generate-check race-tests ## Everything, with the race detector and real renders
+
+format-check:
+	@echo 'Format'
+	@files=$$($(GOTOOL) gofumpt -l .); test -z "$$files" || { echo "Not formatted (make format puts it right):"; echo "$$files"; exit 1; }
+
+vet:
+	@echo 'Vet'
+	@go vet ./...
+
+lint:
+	@echo 'Lint (the first run builds the linter, which takes minutes)'
+	@$(GOTOOL) golangci-lint run
+
+spdx:
+	@echo 'Licence lines'
+	@go run ./tools/spdx
+
+unit-tests:
+	@echo 'Unit tests'
+	@go test -short -json $(UNIT_PACKAGES) | go run ./tools/testsum -trim flamenco.farm/
+
+cross-vet:
+	@echo 'Vet for Windows and macOS'
+	@GOOS=windows go vet ./...
+	@GOOS=darwin go vet ./...
+
+race-tests:
+	@echo 'All tests, with the race detector'
+	@go build -o bin/testsum ./tools/testsum
+	@CGO_ENABLED=1 go test -race -cover -count=1 -timeout 25m -json ./... | bin/testsum -trim flamenco.farm/ $(COVERAGE)
+
+bench: ## Measure: Go benchmarks, with their figures
+	go test -run '^$$' -bench . -benchmem ./...
+
+##@ Develop
+.PHONY: generate generate-check format tidy clean
+generate: ## Erase and make again everything that is generated
+	find pkg internal -name '*.gen.*' -delete
+	go generate ./pkg/api
+	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc generate
+	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc --file sqlc.sqlite.yaml compile
+	go test ./internal/flow -run '^TestTheDocumentationSaysWhatTheTablesSay$$' -update
+	go test ./tools/archtest -run '^TestTheLinterHasTheRulesOfTheArchitecturePage$$' -update
+
+generate-check:
+	@echo 'Generated files'
+	@sums() { find pkg internal docs/reference -name '*.gen.*' -type f -print0 -o -path 'docs/reference/*' -type f -print0 | sort -z | xargs -0 sha256sum; sha256sum .golangci.yml; }; \
+	before=$$(sums); $(MAKE) --no-print-directory generate >/dev/null; after=$$(sums); \
+	if [ "$$before" != "$$after" ]; then \
+		echo 'These files differ from what is generated (they are made again now; commit them):'; \
+		diff <(echo "$$before") <(echo "$$after") | sed -n 's/^[<>] [0-9a-f]*  //p' | sort -u; exit 1; \
+	fi
+
+format: ## Format all Go code
+	$(GOTOOL) gofumpt -w .
+
+tidy: ## Tidy the products' and the tools' module files
+	go mod tidy
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp tools/tools.mod "$$dir/go.mod"; cp tools/tools.sum "$$dir/go.sum"; \
+	(cd "$$dir" && go mod tidy); cp "$$dir/go.mod" tools/tools.mod; cp "$$dir/go.sum" tools/tools.sum
+
+clean: ## Remove what was built
+	rm -rf bin
+
+##@ Set up
+.PHONY: with-deps demo-deps help
+with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg
+
+demo-deps:
+	@tools/with-deps blender ffmpeg
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
