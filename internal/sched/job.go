@@ -157,7 +157,7 @@ func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.Task
 		return err
 	}
 	// A job that just ended takes its tasks along first.
-	if err := s.settle(ctx, t.JobID); err != nil {
+	if err := s.settleWhole(ctx, t.JobID); err != nil {
 		return err
 	}
 	after := aftermath{jobID: t.JobID, taskID: taskID}
@@ -244,6 +244,9 @@ func requeueAfresh(tx *store.Tx, j *store.Job, t *store.Task, why store.Why) err
 	}
 	if err := requeue(tx, j, t, why); err != nil {
 		return err
+	}
+	if j.Status.Runnable() { // also for those who wait because they failed at it before
+		tx.Changed(farm.Change{Kind: farm.ChangeWork, JobID: j.ID, TagID: j.TagID, TaskTypes: []string{t.Type}})
 	}
 	left, err := tx.CanRun(j, t)
 	if err != nil || left > 0 {

@@ -42,12 +42,12 @@ type Service struct {
 	store *store.Store
 	locks [64]sync.Mutex // one task log is written by one call at a time
 	seed  maphash.Seed
-	todo  chan string // jobs with a mass change that goes on in the background
+	todo  chan struct{} // there are jobs with a mass change that goes on in the background
 }
 
 // New makes a Service on an open store.
 func New(st *store.Store, opts Options) *Service {
-	return &Service{Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan string, 1024)}
+	return &Service{Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan struct{}, 1)}
 }
 
 // Run watches the clocks and finishes changes of whole jobs, also those that an earlier Manager left half done.
@@ -86,13 +86,17 @@ func (s *Service) worker(tx *store.Tx, c Caller) (*store.Worker, error) {
 
 var errSessionOver = farm.Errorf(farm.CodeConflict, "this session is over: the worker signed on again since")
 
-// seen renews the lease of a worker; it is written at most every sixth of it.
+// seen renews the lease of a worker.
 func (s *Service) seen(tx *store.Tx, w *store.Worker) error {
-	if tx.Now().Sub(w.LastSeen) < s.WorkerTimeout/6 {
+	if tx.Now().Sub(w.LastSeen) < s.writeEvery() {
 		return nil
 	}
 	return tx.TouchWorker(w)
 }
+
+// writeEvery is how old a stored time of contact may be before it is written again: at most a sixth of the lease, to
+// spare the disk, and never more than the margin, because by so much the Manager may believe a lease to end too early.
+func (s *Service) writeEvery() time.Duration { return min(s.WorkerTimeout/6, Margin(s.WorkerTimeout)) }
 
 func flowJob(j *store.Job) flow.Job {
 	return flow.Job{Status: j.Status, Counts: j.Counts, Ready: j.Ready, RequeueCompleted: j.RequeueCompleted}

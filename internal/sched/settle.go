@@ -4,7 +4,9 @@ package sched
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/flow"
@@ -56,22 +58,37 @@ func changedTo(status, reason string) string {
 	return fmt.Sprintf("Changed to status %s: %s", status, reason)
 }
 
-// settle does the first slices of what is due for a job and leaves the rest to the background.
+// settle does the first slices of what is due for a job and leaves the rest to the background, also when it fails.
 func (s *Service) settle(ctx context.Context, jobID string) error {
+	after := 0
 	for range callerSlices {
-		done, err := s.settleSlice(ctx, jobID, new(int))
-		if err != nil || done {
+		done, err := s.settleSlice(ctx, jobID, &after)
+		if err != nil {
+			s.settleLater()
 			return err
 		}
+		if done {
+			return nil
+		}
 	}
-	s.settleLater(jobID)
+	s.settleLater()
 	return nil
 }
 
-func (s *Service) settleLater(jobID string) {
+// settleWhole does everything that is due for a job.
+func (s *Service) settleWhole(ctx context.Context, jobID string) error {
+	for after := 0; ; {
+		if done, err := s.settleSlice(ctx, jobID, &after); err != nil || done {
+			return err
+		}
+	}
+}
+
+// settleLater wakes the background, which looks for the jobs itself.
+func (s *Service) settleLater() {
 	select {
-	case s.todo <- jobID:
-	default: // the background looks for unsettled jobs when it is done with these
+	case s.todo <- struct{}{}:
+	default: // it has not begun to look yet
 	}
 }
 
@@ -105,35 +122,33 @@ func (s *Service) settleSlice(ctx context.Context, jobID string, after *int) (do
 	return done, err
 }
 
+// retryAfter is the pause before changes are tried again that could not be made.
+const retryAfter = time.Second
+
 // settleInBackground finishes mass changes, beginning with those that an earlier run of the Manager left half done.
 func (s *Service) settleInBackground(ctx context.Context) error {
 	for {
-		jobs, err := s.store.UnsettledJobs(ctx)
-		if err != nil && !canceled(err) {
-			s.Log.Error("cannot look for unfinished changes of jobs", "error", err)
-		}
-		for _, id := range jobs {
-			s.settleAll(ctx, id)
+		var again <-chan time.Time // never, unless something failed
+		if err := s.settleUnsettled(ctx); err != nil && !canceled(err) {
+			s.Log.Error("cannot finish the changes of jobs, will try again", "error", err)
+			again = time.After(retryAfter)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case id := <-s.todo:
-			s.settleAll(ctx, id)
+		case <-s.todo:
+		case <-again:
 		}
 	}
 }
 
-func (s *Service) settleAll(ctx context.Context, jobID string) {
-	after := 0
-	for ctx.Err() == nil {
-		done, err := s.settleSlice(ctx, jobID, &after)
-		if err != nil && !canceled(err) {
-			s.Log.Error("cannot finish the change of a job, will try again", "job", jobID, "error", err)
-			s.settleLater(jobID)
-		}
-		if done || err != nil {
-			return
+func (s *Service) settleUnsettled(ctx context.Context) error {
+	jobs, err := s.store.UnsettledJobs(ctx)
+	errs := []error{err}
+	for _, id := range jobs {
+		if err := s.settleWhole(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("job %s: %w", id, err))
 		}
 	}
+	return errors.Join(errs...)
 }

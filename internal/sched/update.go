@@ -50,8 +50,8 @@ func (s *Service) finish(ctx context.Context, a aftermath) error {
 		s.logLine(a.jobID, a.taskID, a.line)
 	}
 	if a.settle {
-		if err := s.settle(ctx, a.jobID); err != nil {
-			s.settleLater(a.jobID)
+		if err := s.settle(ctx, a.jobID); err != nil && !canceled(err) {
+			s.Log.Error("cannot finish the change of a job, will try again", "job", a.jobID, "error", err)
 		}
 	}
 	if a.late != "" {
@@ -67,7 +67,7 @@ func (s *Service) finishLater(all []aftermath) {
 			s.logLine(a.jobID, a.taskID, a.line)
 		}
 		if a.settle {
-			s.settleLater(a.jobID)
+			s.settleLater()
 		}
 	}
 }
@@ -188,7 +188,7 @@ func stillOurs(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worker, u Upd
 		if accept, reason = flow.LateResult(j.Status, t.Status); accept && u.Status != nil && u.Status.Final() {
 			return true, nil
 		} else if accept {
-			return takeBack(tx, j, t, w)
+			return takeBack(tx, j, t, w, u.Session)
 		}
 	}
 	if u.Status != nil {
@@ -197,8 +197,12 @@ func stillOurs(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worker, u Upd
 	return false, nil
 }
 
-// takeBack makes a lost task active again in the hands of the worker that had it, unless that has another one now.
-func takeBack(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worker) (bool, error) {
+// takeBack makes a lost task active again in the hands of the worker that had it, unless that has another one now, was
+// restarted since or went to rest: then what it still had to say does not show that the task runs.
+func takeBack(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worker, session string) (bool, error) {
+	if (session != "" && session != w.Session) || w.Status == farm.WorkerAsleep || w.Status == farm.WorkerOffline {
+		return false, nil
+	}
 	if _, err := tx.TaskInSlot(w, t.Slot()); !farm.IsNotExist(err) {
 		return false, err
 	}
@@ -280,7 +284,7 @@ func (s *Service) MayRun(ctx context.Context, c Caller, taskID, assignment strin
 }
 
 // fresh reports whether a time need not be written again yet.
-func (s *Service) fresh(t time.Time) bool { return time.Since(t) < s.WorkerTimeout/6 }
+func (s *Service) fresh(t time.Time) bool { return time.Since(t) < s.writeEvery() }
 
 // touch renews the lease of a running task; one that was lost and that nobody else got is taken back.
 func (s *Service) touch(ctx context.Context, u Update) (p Permit, err error) {

@@ -46,7 +46,7 @@ type Failures struct {
 
 // AddFailure notes that a worker failed a task, and counts.
 func (tx *Tx) AddFailure(j *Job, t *Task, w *Worker) (f Failures, err error) {
-	p := query.InsertFailureParams{TaskID: t.id, WorkerID: w.id, CreatedAt: tx.stamp()}
+	p := query.InsertFailureParams{TaskID: t.id, WorkerID: w.id, JobID: j.id, CreatedAt: tx.stamp()}
 	if err := tx.q.InsertFailure(tx.ctx, p); err != nil {
 		return f, err
 	}

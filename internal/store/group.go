@@ -38,6 +38,7 @@ type group struct {
 	db       *sql.DB
 	q        *query.Queries
 	busy     time.Duration
+	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
 	onCommit func([]farm.Change)
 	queue    chan *entry
 	quit     chan struct{}
@@ -57,7 +58,7 @@ type entry struct {
 
 func newGroup(db *sql.DB, q *query.Queries, opts Options) *group {
 	g := &group{
-		db: db, q: q, busy: opts.BusyTimeout, onCommit: opts.OnCommit,
+		db: db, q: q, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
 		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go g.run()
@@ -98,7 +99,9 @@ func (g *group) run() {
 			case e := <-g.queue:
 				g.pending = append(g.pending, e)
 			case <-g.quit:
-				return
+				if g.takeQueued(1); len(g.pending) == 0 {
+					return
+				}
 			}
 		}
 		if tx := g.begin(); tx != nil {
@@ -111,7 +114,7 @@ func (g *group) run() {
 // up meanwhile, and returns nil when nobody is left.
 func (g *group) begin() *sql.Tx {
 	for {
-		g.drop(func(e *entry) error { return e.ctx.Err() })
+		g.drop(gaveUp)
 		if len(g.pending) == 0 {
 			return nil
 		}
@@ -143,6 +146,9 @@ func (g *group) drop(why func(*entry) error) {
 		return true
 	})
 }
+
+// gaveUp is the reason why an entry need not run any more.
+func gaveUp(e *entry) error { return e.ctx.Err() }
 
 // takeQueued moves what waits in the queue to the pending entries, up to limit of them.
 func (g *group) takeQueued(limit int) {
@@ -195,10 +201,14 @@ func (g *group) commit(tx *sql.Tx) {
 
 // nextMember is the next entry that may join the commit, nil when it is full.
 func (g *group) nextMember(members []*entry, start time.Time) *entry {
-	if len(members) > 0 && (members[0].company == alone || len(members) == maxEntries || time.Since(start) > maxWork) {
+	if len(members) > 0 && (members[0].company == alone || len(members) == maxEntries || time.Since(start) > g.work) {
 		return nil
 	}
 	g.takeQueued(1)
+	for len(g.pending) > 0 && gaveUp(g.pending[0]) != nil {
+		g.drop(gaveUp)
+		g.takeQueued(1)
+	}
 	if len(g.pending) == 0 || (len(members) > 0 && g.pending[0].company == alone) {
 		return nil
 	}

@@ -66,7 +66,11 @@ func (s *Store) Attempts(ctx context.Context, taskID string) ([]farm.Attempt, er
 		}
 	}
 	for _, s := range steps {
-		a := &attempts[at[s.AttemptID]]
+		i, known := at[s.AttemptID]
+		if !known {
+			continue // begun between the two reads
+		}
+		a := &attempts[i]
 		a.Steps = append(a.Steps, farm.AttemptStep{
 			Index: int(s.CommandIndex), Command: s.Command, Started: s.StartedAt.Time, Ended: s.EndedAt.Time,
 			ExitCode: intPtr(s.ExitCode),

@@ -209,8 +209,9 @@ func (l list) query(p Page) *pageQuery {
 		q.err = farm.Errorf(farm.CodeInvalid, "limit: %d is not between 1 and %d", p.Limit, MaxPage)
 	}
 	if p.Search != "" {
-		pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(p.Search))
-		q.filter("lower(" + l.name + ") LIKE " + q.arg("%"+pattern+"%") + ` ESCAPE '\'`)
+		// Both sides go through the database's lower: SQLite's leaves letters outside ASCII as they are.
+		pattern := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(p.Search)
+		q.filter("lower(" + l.name + ") LIKE lower(" + q.arg("%"+pattern+"%") + `) ESCAPE '\'`)
 	}
 	return q
 }
@@ -242,7 +243,9 @@ func (q *pageQuery) keys() ([]sortKey, error) {
 			known := slices.Sorted(maps.Keys(q.list.sort))
 			return nil, farm.Errorf(farm.CodeInvalid, "order_by: cannot sort by %q, only by %s", name, strings.Join(known, ", "))
 		}
-		keys = append(keys, sortKey{name, column, descending})
+		if !slices.ContainsFunc(keys, func(k sortKey) bool { return k.column == column }) { // a second time sorts nothing
+			keys = append(keys, sortKey{name, column, descending})
+		}
 	}
 	return append(keys, sortKey{"id", q.list.id, false}), nil
 }
@@ -278,7 +281,7 @@ func (q *pageQuery) run(ctx context.Context, db *sql.DB, each func(scan func(...
 			return "", wrap(err)
 		}
 		if n++; n == q.page.Limit {
-			if next, err = encodeCursor(cursor); err != nil {
+			if next, err = encodeCursor(append([]any{orderBy(keys)}, cursor...)); err != nil {
 				return "", err
 			}
 		}
@@ -293,23 +296,29 @@ func (q *pageQuery) text(keys []sortKey) string {
 	var sql strings.Builder
 	columns, from, _ := strings.Cut(q.list.selects, " FROM ")
 	sql.WriteString("SELECT " + columns)
-	order := make([]string, len(keys))
-	for i, k := range keys {
+	for _, k := range keys {
 		sql.WriteString(", " + k.column)
-		order[i] = k.column
-		if k.descending {
-			order[i] += " DESC"
-		}
 	}
 	sql.WriteString(" FROM " + from)
 	if len(q.where) > 0 {
 		sql.WriteString(" WHERE " + strings.Join(q.where, " AND "))
 	}
-	sql.WriteString(" ORDER BY " + strings.Join(order, ", "))
+	sql.WriteString(" ORDER BY " + orderBy(keys))
 	if q.page.Limit > 0 {
 		sql.WriteString(" LIMIT " + q.arg(q.page.Limit+1))
 	}
 	return sql.String()
+}
+
+func orderBy(keys []sortKey) string {
+	order := make([]string, len(keys))
+	for i, k := range keys {
+		order[i] = k.column
+		if k.descending {
+			order[i] += " DESC"
+		}
+	}
+	return strings.Join(order, ", ")
 }
 
 // startBehind adds the condition that skips everything up to the cursor: keys may differ in direction, so it is spelt
@@ -319,9 +328,10 @@ func (q *pageQuery) startBehind(keys []sortKey) error {
 		return nil
 	}
 	values, err := decodeCursor(q.page.After)
-	if err != nil || len(values) != len(keys) {
+	if err != nil || len(values) != 1+len(keys) || values[0] != orderBy(keys) {
 		return farm.Errorf(farm.CodeInvalid, "after: not a cursor of this list and order")
 	}
+	values = values[1:]
 	marks := make([]string, len(keys))
 	for i, v := range values {
 		marks[i] = q.arg(v)

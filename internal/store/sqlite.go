@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -53,14 +54,22 @@ func openSQLite(opts Options, r role) (*sql.DB, error) {
 		params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds()))
 		params.Add("_pragma", "query_only(ON)")
 	}
-	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}
-	db, err := sql.Open("sqlite", uri.String())
+	db, err := sql.Open("sqlite", databaseURI(filepath.ToSlash(path), params))
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return db, nil
+}
+
+// databaseURI names a file so that neither its characters nor a Windows drive letter are taken for parts of the URI.
+func databaseURI(path string, params url.Values) string {
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	uri := url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}
+	return uri.String()
 }
 
 // waitUnlocked waits for another process that keeps the file locked while the Manager starts.

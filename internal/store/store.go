@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"flamenco.farm/internal/farm"
@@ -42,6 +43,7 @@ type Store struct {
 	lock          *lockFile
 	group         *group
 	log           *slog.Logger
+	close         func() error
 }
 
 // Open opens the database, brings its schema up to date and takes the lock that keeps a second Manager away.
@@ -60,6 +62,10 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", opts.Database, err), s.closePools())
 	}
 	s.group = newGroup(s.write, s.writes, opts)
+	s.close = sync.OnceValue(func() error {
+		s.group.stop()
+		return s.closePools()
+	})
 	return s, nil
 }
 
@@ -86,11 +92,8 @@ func (s *Store) open(ctx context.Context, opts Options) (err error) {
 	return err
 }
 
-// Close waits for the writes under way and closes the database.
-func (s *Store) Close() error {
-	s.group.stop()
-	return s.closePools()
-}
+// Close waits for the writes that have been asked for and closes the database. Closing it again does nothing.
+func (s *Store) Close() error { return s.close() }
 
 func (s *Store) closePools() error {
 	var errs []error

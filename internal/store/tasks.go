@@ -199,6 +199,9 @@ func (s *Store) TaskCommands(ctx context.Context, id string) ([]farm.Command, er
 // WorkerTask is the active task of a worker, else the one it had last, else farm.ErrNotExist.
 func (s *Store) WorkerTask(ctx context.Context, workerID string) (farm.Task, error) {
 	id, err := s.reads.WorkerTask(ctx, workerID)
+	if err == nil && id == "" {
+		err = farm.ErrNotExist
+	}
 	if err != nil {
 		return farm.Task{}, wrap(err)
 	}

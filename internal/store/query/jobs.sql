@@ -60,7 +60,7 @@ ORDER BY id;
 -- name: JobsWithFailures :many
 -- Running jobs with waiting tasks that failed before.
 SELECT j.uuid FROM jobs j WHERE j.status IN ('queued', 'active') AND EXISTS (SELECT 1 FROM task_failures f
-    JOIN tasks t ON t.id = f.task_id WHERE t.job_id = j.id AND t.status IN ('queued', 'soft-failed'))
+    JOIN tasks t ON t.id = f.task_id WHERE f.job_id = j.id AND t.status IN ('queued', 'soft-failed'))
 ORDER BY j.id;
 
 -- name: CountJobsByStatus :many
@@ -83,7 +83,7 @@ DELETE FROM job_blocks WHERE job_id = @job_id AND task_type = @task_type
 DELETE FROM job_blocks WHERE job_id = @job_id;
 
 -- name: ClearJobFailures :exec
-DELETE FROM task_failures WHERE task_id IN (SELECT id FROM tasks WHERE job_id = @job_id);
+DELETE FROM task_failures WHERE job_id = @job_id;
 
 -- name: InsertStatusChange :exec
 INSERT INTO status_changes (what, object_id, job_id, from_status, to_status, changed_at, who, reason)

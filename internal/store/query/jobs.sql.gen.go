@@ -109,7 +109,7 @@ func (q *Queries) ClearBlocks(ctx context.Context, jobID int64) error {
 }
 
 const clearJobFailures = `-- name: ClearJobFailures :exec
-DELETE FROM task_failures WHERE task_id IN (SELECT id FROM tasks WHERE job_id = $1)
+DELETE FROM task_failures WHERE job_id = $1
 `
 
 func (q *Queries) ClearJobFailures(ctx context.Context, jobID int64) error {
@@ -432,7 +432,7 @@ func (q *Queries) JobStatusChanges(ctx context.Context, uuid string) ([]JobStatu
 
 const jobsWithFailures = `-- name: JobsWithFailures :many
 SELECT j.uuid FROM jobs j WHERE j.status IN ('queued', 'active') AND EXISTS (SELECT 1 FROM task_failures f
-    JOIN tasks t ON t.id = f.task_id WHERE t.job_id = j.id AND t.status IN ('queued', 'soft-failed'))
+    JOIN tasks t ON t.id = f.task_id WHERE f.job_id = j.id AND t.status IN ('queued', 'soft-failed'))
 ORDER BY j.id
 `
 

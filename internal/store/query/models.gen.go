@@ -147,6 +147,7 @@ type TaskDependency struct {
 type TaskFailure struct {
 	TaskID    int64
 	WorkerID  int64
+	JobID     int64
 	CreatedAt micros.Time
 }
 

@@ -23,9 +23,12 @@ SELECT s.commands FROM task_specs s JOIN tasks t ON t.id = s.task_id WHERE t.uui
 SELECT commands FROM task_specs WHERE task_id = @task_id;
 
 -- name: WorkerTask :one
--- The active task of a worker, else the one it touched last.
-SELECT t.uuid FROM tasks t JOIN workers w ON w.id = t.worker_id WHERE w.uuid = @uuid
-ORDER BY CASE WHEN t.status = 'active' THEN 0 ELSE 1 END, t.touched_at DESC LIMIT 1;
+-- The active task of a worker, else the one it touched last, found without sorting all that it ever did.
+SELECT CAST(COALESCE(
+    (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id AND t.status = 'active' ORDER BY t.slot LIMIT 1),
+    (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id ORDER BY t.touched_at DESC LIMIT 1),
+    '') AS TEXT) AS task_uuid
+FROM workers w WHERE w.uuid = @uuid;
 
 -- name: ActiveTasksOfWorker :many
 SELECT id FROM tasks WHERE worker_id = @worker_id AND status = 'active' ORDER BY slot;
@@ -58,7 +61,7 @@ UPDATE tasks SET open_deps = open_deps + 1, ready = FALSE
 WHERE id IN (SELECT task_id FROM task_dependencies WHERE dependency_id = @dependency_id);
 
 -- name: InsertFailure :exec
-INSERT INTO task_failures (task_id, worker_id, created_at) VALUES (@task_id, @worker_id, @created_at)
+INSERT INTO task_failures (task_id, worker_id, job_id, created_at) VALUES (@task_id, @worker_id, @job_id, @created_at)
 ON CONFLICT (task_id, worker_id) DO NOTHING;
 
 -- name: ClearFailures :exec
@@ -83,8 +86,8 @@ ORDER BY t.index_in_job;
 
 -- name: HopelessTasks :many
 -- Waiting tasks that failed before and that no existing worker may try any more.
-SELECT t.id FROM tasks t WHERE t.job_id = @job_id AND t.status IN ('queued', 'soft-failed')
-    AND EXISTS (SELECT 1 FROM task_failures f WHERE f.task_id = t.id)
+SELECT t.id FROM tasks t
+WHERE t.id IN (SELECT f.task_id FROM task_failures f WHERE f.job_id = @job_id) AND t.status IN ('queued', 'soft-failed')
     AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.deleted_at = 0
         AND EXISTS (SELECT 1 FROM worker_task_types tt WHERE tt.worker_id = w.id AND tt.task_type = t.type)
         AND (CAST(@tag_id AS BIGINT) = 0
@@ -104,8 +107,9 @@ WITH RECURSIVE above (id) AS (
 SELECT t.id FROM tasks t JOIN above a ON a.id = t.id WHERE t.status <> 'queued' ORDER BY t.index_in_job;
 
 -- name: UntouchedTasks :many
-SELECT t.uuid FROM tasks t JOIN workers w ON w.id = t.worker_id
-WHERE t.status = 'active' AND t.touched_at < @touched_at ORDER BY t.id LIMIT CAST(@n AS BIGINT);
+-- Ordered as the index of active tasks is: by id, every task of the farm would be looked at.
+SELECT uuid FROM tasks WHERE status = 'active' AND touched_at < @touched_at
+ORDER BY worker_id, slot LIMIT CAST(@n AS BIGINT);
 
 -- name: InsertAttempt :exec
 INSERT INTO attempts (task_id, generation, assignment, worker_id, session, slot, started_at, ended_at, outcome, reason)
@@ -157,4 +161,4 @@ UPDATE attempts SET ended_at = 0, outcome = '', reason = '' WHERE task_id = @tas
 SELECT t.uuid FROM tasks t JOIN workers w ON w.id = t.worker_id
 WHERE t.status = 'active' AND w.last_seen_at < CAST(@keep_before AS BIGINT)
     AND (t.on_disconnect = 'keep' OR w.last_seen_at < CAST(@stop_before AS BIGINT))
-ORDER BY t.id LIMIT CAST(@n AS BIGINT);
+ORDER BY t.worker_id, t.slot LIMIT CAST(@n AS BIGINT);

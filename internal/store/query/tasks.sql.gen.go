@@ -363,8 +363,8 @@ func (q *Queries) FailedBy(ctx context.Context, uuid string) ([]FailedByRow, err
 }
 
 const hopelessTasks = `-- name: HopelessTasks :many
-SELECT t.id FROM tasks t WHERE t.job_id = $1 AND t.status IN ('queued', 'soft-failed')
-    AND EXISTS (SELECT 1 FROM task_failures f WHERE f.task_id = t.id)
+SELECT t.id FROM tasks t
+WHERE t.id IN (SELECT f.task_id FROM task_failures f WHERE f.job_id = $1) AND t.status IN ('queued', 'soft-failed')
     AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.deleted_at = 0
         AND EXISTS (SELECT 1 FROM worker_task_types tt WHERE tt.worker_id = w.id AND tt.task_type = t.type)
         AND (CAST($2 AS BIGINT) = 0
@@ -434,18 +434,24 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 }
 
 const insertFailure = `-- name: InsertFailure :exec
-INSERT INTO task_failures (task_id, worker_id, created_at) VALUES ($1, $2, $3)
+INSERT INTO task_failures (task_id, worker_id, job_id, created_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (task_id, worker_id) DO NOTHING
 `
 
 type InsertFailureParams struct {
 	TaskID    int64
 	WorkerID  int64
+	JobID     int64
 	CreatedAt micros.Time
 }
 
 func (q *Queries) InsertFailure(ctx context.Context, arg InsertFailureParams) error {
-	_, err := q.exec(ctx, q.insertFailureStmt, insertFailure, arg.TaskID, arg.WorkerID, arg.CreatedAt)
+	_, err := q.exec(ctx, q.insertFailureStmt, insertFailure,
+		arg.TaskID,
+		arg.WorkerID,
+		arg.JobID,
+		arg.CreatedAt,
+	)
 	return err
 }
 
@@ -635,7 +641,7 @@ const staleTasks = `-- name: StaleTasks :many
 SELECT t.uuid FROM tasks t JOIN workers w ON w.id = t.worker_id
 WHERE t.status = 'active' AND w.last_seen_at < CAST($1 AS BIGINT)
     AND (t.on_disconnect = 'keep' OR w.last_seen_at < CAST($2 AS BIGINT))
-ORDER BY t.id LIMIT CAST($3 AS BIGINT)
+ORDER BY t.worker_id, t.slot LIMIT CAST($3 AS BIGINT)
 `
 
 type StaleTasksParams struct {
@@ -843,8 +849,8 @@ func (q *Queries) TouchTask(ctx context.Context, arg TouchTaskParams) error {
 }
 
 const untouchedTasks = `-- name: UntouchedTasks :many
-SELECT t.uuid FROM tasks t JOIN workers w ON w.id = t.worker_id
-WHERE t.status = 'active' AND t.touched_at < $1 ORDER BY t.id LIMIT CAST($2 AS BIGINT)
+SELECT uuid FROM tasks WHERE status = 'active' AND touched_at < $1
+ORDER BY worker_id, slot LIMIT CAST($2 AS BIGINT)
 `
 
 type UntouchedTasksParams struct {
@@ -852,6 +858,7 @@ type UntouchedTasksParams struct {
 	N         int64
 }
 
+// Ordered as the index of active tasks is: by id, every task of the farm would be looked at.
 func (q *Queries) UntouchedTasks(ctx context.Context, arg UntouchedTasksParams) ([]string, error) {
 	rows, err := q.query(ctx, q.untouchedTasksStmt, untouchedTasks, arg.TouchedAt, arg.N)
 	if err != nil {
@@ -921,14 +928,17 @@ func (q *Queries) UpdateTask(ctx context.Context, arg UpdateTaskParams) error {
 }
 
 const workerTask = `-- name: WorkerTask :one
-SELECT t.uuid FROM tasks t JOIN workers w ON w.id = t.worker_id WHERE w.uuid = $1
-ORDER BY CASE WHEN t.status = 'active' THEN 0 ELSE 1 END, t.touched_at DESC LIMIT 1
+SELECT CAST(COALESCE(
+    (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id AND t.status = 'active' ORDER BY t.slot LIMIT 1),
+    (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id ORDER BY t.touched_at DESC LIMIT 1),
+    '') AS TEXT) AS task_uuid
+FROM workers w WHERE w.uuid = $1
 `
 
-// The active task of a worker, else the one it touched last.
+// The active task of a worker, else the one it touched last, found without sorting all that it ever did.
 func (q *Queries) WorkerTask(ctx context.Context, uuid string) (string, error) {
 	row := q.queryRow(ctx, q.workerTaskStmt, workerTask, uuid)
-	var uuid_2 string
-	err := row.Scan(&uuid_2)
-	return uuid_2, err
+	var task_uuid string
+	err := row.Scan(&task_uuid)
+	return task_uuid, err
 }

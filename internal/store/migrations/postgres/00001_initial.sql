@@ -155,13 +155,16 @@ CREATE TABLE task_dependencies (
 );
 CREATE INDEX task_dependencies_by_dependency ON task_dependencies (dependency_id, task_id);
 
+-- The job is a copy from the task: failures are few, and looked for by job.
 CREATE TABLE task_failures (
     task_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
     worker_id BIGINT NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    job_id BIGINT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (task_id, worker_id)
 );
 CREATE INDEX task_failures_by_worker ON task_failures (worker_id, task_id);
+CREATE INDEX task_failures_by_job ON task_failures (job_id, task_id);
 
 -- History: one row per hand-out of a task, and one per command of it.
 CREATE TABLE attempts (

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"testing"
+)
+
+// CheckInvariants recomputes from the rows of an SQLite database all that the store computes on write, and what must
+// hold of attempts and histories, and fails the test for each thing that is wrong. The database may be open elsewhere.
+func CheckInvariants(t testing.TB, path string) {
+	t.Helper()
+	check(t, NewChecker(lookAt(t, path)))
+}
+
+func check(t TB, c *Checker) {
+	t.Helper()
+	violations, err := c.Violations(context.Background())
+	if err != nil {
+		t.Fatalf("looking at the database: %v", err)
+	}
+	for _, v := range violations {
+		t.Errorf("%s", v)
+	}
+}
+
+// Checker is CheckInvariants for any database, and for tests that check it often: it parses its queries once.
+type Checker struct {
+	db    *sql.DB
+	stmts []*sql.Stmt
+}
+
+// NewChecker makes a Checker of a database, which is read only. The statements are closed with the database.
+func NewChecker(db *sql.DB) *Checker { return &Checker{db: db} }
+
+func (c *Checker) prepare(ctx context.Context) error {
+	for len(c.stmts) < len(invariants) {
+		i := invariants[len(c.stmts)]
+		s, err := c.db.PrepareContext(ctx, i.exceptions+" LIMIT 5")
+		if err != nil {
+			return fmt.Errorf("%s: %w", i.rule, err)
+		}
+		c.stmts = append(c.stmts, s)
+	}
+	return nil
+}
+
+// Violations tells what is wrong in the database at one moment.
+func (c *Checker) Violations(ctx context.Context) (violations []string, err error) {
+	if err := c.prepare(ctx); err != nil {
+		return nil, err
+	}
+	tx, err := c.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	for n, i := range invariants {
+		found, err := ask(ctx, tx.StmtContext(ctx, c.stmts[n]))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", i.rule, err)
+		}
+		for _, f := range found {
+			violations = append(violations, fmt.Sprintf("broken: %s: %s", i.rule, f))
+		}
+	}
+	return violations, nil
+}
+
+func ask(ctx context.Context, s *sql.Stmt) (found []string, err error) {
+	rows, err := s.QueryContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		found = append(found, s)
+	}
+	return found, rows.Err()
+}
+
+// invariants are rules with a query for what breaks them, as one column of text.
+var invariants = []struct{ rule, exceptions string }{
+	{"a job counts its tasks and their steps", `
+WITH c AS (SELECT job_id,
+        sum(CASE WHEN status = 'queued' THEN 1 ELSE 0 END) AS queued,
+        sum(CASE WHEN status = 'active' THEN 1 ELSE 0 END) AS active,
+        sum(CASE WHEN status = 'completed' THEN 1 ELSE 0 END) AS completed,
+        sum(CASE WHEN status = 'soft-failed' THEN 1 ELSE 0 END) AS soft_failed,
+        sum(CASE WHEN status = 'failed' THEN 1 ELSE 0 END) AS failed,
+        sum(CASE WHEN status = 'canceled' THEN 1 ELSE 0 END) AS canceled,
+        sum(CASE WHEN status = 'paused' THEN 1 ELSE 0 END) AS paused,
+        sum(steps_completed) AS steps, sum(steps_total) AS total
+    FROM tasks GROUP BY job_id)
+SELECT 'job ' || j.uuid || ' says ' || j.n_queued || '/' || j.n_active || '/' || j.n_completed || '/' || j.n_soft_failed
+    || '/' || j.n_failed || '/' || j.n_canceled || '/' || j.n_paused || ' steps ' || j.steps_completed || ' of '
+    || j.steps_total || ', its tasks ' || COALESCE(c.queued, 0) || '/' || COALESCE(c.active, 0) || '/'
+    || COALESCE(c.completed, 0) || '/' || COALESCE(c.soft_failed, 0) || '/' || COALESCE(c.failed, 0) || '/'
+    || COALESCE(c.canceled, 0) || '/' || COALESCE(c.paused, 0) || ' steps ' || COALESCE(c.steps, 0) || ' of '
+    || COALESCE(c.total, 0)
+FROM jobs j LEFT JOIN c ON c.job_id = j.id
+WHERE j.n_queued <> COALESCE(c.queued, 0) OR j.n_active <> COALESCE(c.active, 0)
+    OR j.n_completed <> COALESCE(c.completed, 0) OR j.n_soft_failed <> COALESCE(c.soft_failed, 0)
+    OR j.n_failed <> COALESCE(c.failed, 0) OR j.n_canceled <> COALESCE(c.canceled, 0)
+    OR j.n_paused <> COALESCE(c.paused, 0) OR j.steps_completed <> COALESCE(c.steps, 0)
+    OR j.steps_total <> COALESCE(c.total, 0)`},
+
+	{"a task counts its dependencies that are not completed", `
+SELECT 'task ' || t.uuid || ' says ' || t.open_deps || ', it has ' || COALESCE(o.n, 0) FROM tasks t
+LEFT JOIN (SELECT d.task_id, count(*) AS n FROM task_dependencies d JOIN tasks p ON p.id = d.dependency_id
+    WHERE p.status <> 'completed' GROUP BY d.task_id) o ON o.task_id = t.id
+WHERE t.open_deps <> COALESCE(o.n, 0)`},
+
+	{"a task is ready when it waits and nothing is open before it", `
+SELECT 'task ' || uuid || ' is ' || status || ' with ' || open_deps || ' open dependencies' FROM tasks
+WHERE ready <> (status IN ('queued', 'soft-failed') AND open_deps = 0)`},
+
+	{"job_ready counts the ready tasks of each type", `
+SELECT 'job ' || j.uuid || ' type ' || r.task_type || ' says ' || r.ready_count || ', there are ' || COALESCE(c.n, 0)
+FROM job_ready r JOIN jobs j ON j.id = r.job_id
+LEFT JOIN (SELECT job_id, type, count(*) AS n FROM tasks WHERE ready GROUP BY job_id, type) c
+    ON c.job_id = r.job_id AND c.type = r.task_type
+WHERE r.ready_count <> COALESCE(c.n, 0)`},
+
+	{"job_ready has a row for each task type of a job", `
+SELECT DISTINCT 'job ' || t.job_id || ' type ' || t.type FROM tasks t
+WHERE NOT EXISTS (SELECT 1 FROM job_ready r WHERE r.job_id = t.job_id AND r.task_type = t.type)`},
+
+	{"job_ready repeats priority, tag and status of its job", `
+SELECT 'job ' || j.uuid || ' type ' || r.task_type FROM job_ready r JOIN jobs j ON j.id = r.job_id
+WHERE r.priority <> j.priority OR r.runnable <> (j.status IN ('queued', 'active'))
+    OR COALESCE(r.tag_id, 0) <> COALESCE(j.tag_id, 0)`},
+
+	{"a failure repeats the job of its task", `
+SELECT 'task ' || t.uuid FROM task_failures f JOIN tasks t ON t.id = f.task_id WHERE f.job_id <> t.job_id`},
+
+	{"a task has one open attempt, that of its assignment, when it is active, and none otherwise", `
+SELECT 'task ' || t.uuid || ' is ' || t.status || ' with ' || count(a.id) || ' open attempts' FROM tasks t
+LEFT JOIN attempts a ON a.task_id = t.id AND a.ended_at = 0
+GROUP BY t.id, t.uuid, t.status
+HAVING count(a.id) <> CASE WHEN t.status = 'active' THEN 1 ELSE 0 END`},
+
+	{"an open attempt is the last one of its task", `
+SELECT 'task ' || t.uuid || ' generation ' || a.generation FROM attempts a JOIN tasks t ON t.id = a.task_id
+WHERE a.ended_at = 0 AND (a.generation <> t.generation OR a.assignment <> t.assignment OR a.slot <> t.slot
+    OR a.worker_id <> COALESCE(t.worker_id, 0))`},
+
+	{"a task was handed out as often as its generation says", `
+SELECT 'task ' || t.uuid || ' generation ' || t.generation FROM tasks t
+LEFT JOIN (SELECT task_id, count(*) AS n, max(generation) AS last FROM attempts GROUP BY task_id) a ON a.task_id = t.id
+WHERE t.generation <> COALESCE(a.n, 0) OR t.generation <> COALESCE(a.last, 0)`},
+
+	{"an attempt has an outcome when it has ended", `
+SELECT 'attempt ' || assignment || ' outcome ' || outcome FROM attempts WHERE (ended_at = 0) <> (outcome = '')`},
+
+	{"an attempt that has ended has no open command", `
+SELECT 'attempt ' || a.assignment || ' command ' || s.command_index FROM attempt_steps s
+JOIN attempts a ON a.id = s.attempt_id WHERE a.ended_at > 0 AND s.ended_at = 0`},
+
+	{"the history of a job ends with its status", `
+SELECT 'job ' || j.uuid || ' is ' || j.status || ', its history says ' || COALESCE(c.to_status, 'nothing') FROM jobs j
+LEFT JOIN status_changes c
+    ON c.id = (SELECT max(l.id) FROM status_changes l WHERE l.what = 'job' AND l.object_id = j.id)
+WHERE COALESCE(c.to_status, '') <> j.status`},
+
+	{"the history of a task ends with its status", `
+SELECT 'task ' || t.uuid || ' is ' || t.status || ', its history says ' || COALESCE(c.to_status, 'nothing') FROM tasks t
+LEFT JOIN status_changes c
+    ON c.id = (SELECT max(l.id) FROM status_changes l WHERE l.what = 'task' AND l.object_id = t.id)
+WHERE COALESCE(c.to_status, 'queued') <> t.status`},
+
+	{"the history of a worker ends with its status", `
+SELECT 'worker ' || w.uuid || ' is ' || w.status || ', its history says ' || c.to_status FROM workers w
+JOIN status_changes c ON c.id = (SELECT max(l.id) FROM status_changes l WHERE l.what = 'worker' AND l.object_id = w.id)
+WHERE c.to_status <> w.status`},
+
+	{"each line of a history goes on where the one before it ended", `
+SELECT what || ' ' || object_id || ' became ' || before || ', then went from ' || from_status || ' to ' || to_status
+FROM (SELECT what, object_id, from_status, to_status, lag(to_status) OVER (PARTITION BY what, object_id ORDER BY id) AS before
+    FROM status_changes) h
+WHERE before <> from_status OR from_status = to_status`},
+}

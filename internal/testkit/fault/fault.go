@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package fault puts a bad network between two programs of a test: a TCP proxy whose connections break, slow down, or
+// fall silent without either side being told. It knows nothing of what passes through.
+package fault
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Plan says how often what goes wrong. A connection has one fate, drawn when it is made.
+type Plan struct {
+	Seed uint64
+	// Cut is the share of connections, in percent, that are reset after some of their bytes, in either direction.
+	Cut int
+	// Silent is the share, in percent, that stop passing bytes on after some, and are reset a while later.
+	Silent int
+	// Silence is how long that while is.
+	Silence time.Duration
+	// Bytes is the most that a cut or silent connection passes on before.
+	Bytes int // a connection carries many calls
+	// Delay is the longest that a piece of data may be late.
+	Delay time.Duration
+}
+
+// Proxy passes connections on to a target.
+type Proxy struct {
+	listener net.Listener
+	target   string
+	plan     Plan
+
+	mu    sync.Mutex
+	dice  *rand.Rand
+	open  map[net.Conn]struct{}
+	hurt  int // connections that did not end by themselves
+	ended bool
+	all   sync.WaitGroup
+}
+
+// New starts a proxy before a target, a host with port, until the test ends.
+func New(t testing.TB, target string, plan Plan) *Proxy {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{
+		listener: listener, target: target, plan: plan, open: map[net.Conn]struct{}{},
+		dice: rand.New(rand.NewPCG(plan.Seed, 1)), //nolint:gosec // a test wants the same dice again
+	}
+	p.all.Go(p.accept)
+	t.Cleanup(p.close)
+	return p
+}
+
+// Address is where the proxy listens, a host with port.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
+
+// Hurt is how many connections were cut or fell silent so far.
+func (p *Proxy) Hurt() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hurt
+}
+
+func (p *Proxy) close() {
+	p.mu.Lock()
+	p.ended = true
+	_ = p.listener.Close()
+	for c := range p.open {
+		reset(c)
+	}
+	p.mu.Unlock()
+	p.all.Wait()
+}
+
+func (p *Proxy) accept() {
+	for {
+		near, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.all.Go(func() { p.pass(near) })
+	}
+}
+
+// pass joins a connection with one to the target until either ends or its fate is met.
+func (p *Proxy) pass(near net.Conn) {
+	far, err := net.DialTimeout("tcp", p.target, 5*time.Second)
+	if err != nil {
+		reset(near)
+		return
+	}
+	if !p.add(near, far) {
+		return
+	}
+	f := p.drawFate()
+	done := make(chan struct{}, 2)
+	go p.copy(far, near, f, done)
+	go p.copy(near, far, f, done)
+	<-done
+	p.end(near, far)
+	<-done
+}
+
+func (p *Proxy) add(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range conns {
+		p.open[c] = struct{}{}
+		if p.ended {
+			reset(c)
+		}
+	}
+	return !p.ended
+}
+
+func (p *Proxy) end(conns ...net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range conns {
+		delete(p.open, c)
+		reset(c)
+	}
+}
+
+// fate is what a connection meets once it has passed on so many bytes.
+type fate struct {
+	left    int // bytes until then; both directions draw on it
+	healthy bool
+	silent  bool
+}
+
+func (p *Proxy) drawFate() *fate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.dice.IntN(100)
+	if n >= p.plan.Cut+p.plan.Silent {
+		return &fate{healthy: true}
+	}
+	p.hurt++
+	return &fate{left: p.dice.IntN(p.plan.Bytes), silent: n >= p.plan.Cut}
+}
+
+// spend takes n bytes from what a connection may still pass on, and returns how many of them it may.
+func (p *Proxy) spend(f *fate, n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f.healthy {
+		return n
+	}
+	n = min(n, f.left)
+	f.left -= n
+	return n
+}
+
+func (p *Proxy) delay() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.plan.Delay == 0 {
+		return 0
+	}
+	return time.Duration(p.dice.Int64N(int64(p.plan.Delay)))
+}
+
+func (p *Proxy) copy(to, from net.Conn, f *fate, done chan<- struct{}) {
+	defer func() { done <- struct{}{} }()
+	buffer := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buffer)
+		if d := p.delay(); d > 0 {
+			<-time.After(d)
+		}
+		passed := p.spend(f, n)
+		if _, err := to.Write(buffer[:passed]); err != nil {
+			return
+		}
+		if passed < n {
+			if f.silent {
+				_ = from.SetReadDeadline(time.Now().Add(p.plan.Silence))
+				_, _ = io.Copy(io.Discard, from)
+			}
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// reset ends a connection without the usual farewell.
+func reset(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}
