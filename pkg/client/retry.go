@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	firstWait        = 250 * time.Millisecond
+	longestWait      = 10 * time.Second
+	strangerPatience = 2 * time.Second // for a Manager that never answered yet
+)
+
+// retrier sends requests again when that cannot do any harm.
+//
+// A request that only reads, or that sets something to a value, is repeated after any broken connection. A POST may have
+// been carried out before the connection broke, so it is repeated only when it was certainly not: the connection was
+// refused, or the Manager said 429 or 503. That is why a job is never submitted twice.
+type retrier struct {
+	next      *http.Client
+	base      string
+	userAgent string
+	patience  time.Duration
+	notice    func(reason error, wait time.Duration)
+	reached   atomic.Bool // the Manager has answered before
+}
+
+// Do makes the retrier the transport of the generated client.
+func (r *retrier) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", r.userAgent)
+	ctx := req.Context()
+	started := time.Now()
+	for try := 0; ; try++ {
+		resp, err := r.next.Do(req)
+		if err == nil {
+			r.reached.Store(true)
+		}
+		if ctx.Err() != nil {
+			drop(resp)
+			return nil, ctx.Err()
+		}
+		asked, reason := r.whyAgain(req, resp, err)
+		if reason == nil {
+			return r.giveUp(resp, err)
+		}
+		wait := max(backOff(try), asked)
+		if time.Since(started)+wait > r.limit(err) || !rewind(req) {
+			return r.giveUp(resp, err)
+		}
+		drop(resp)
+		if r.notice != nil && r.reached.Load() {
+			r.notice(reason, wait)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// whyAgain is the wait that the Manager asked for, and the reason to repeat the request, nil when it is done with.
+func (r *retrier) whyAgain(req *http.Request, resp *http.Response, err error) (asked time.Duration, reason error) {
+	if err != nil {
+		if repeatable(req) || neverSent(err) {
+			return 0, &UnreachableError{URL: r.base, Err: err}
+		}
+		return 0, nil
+	}
+	switch resp.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return retryAfter(resp), errors.New("the Manager is busy")
+	}
+	return 0, nil
+}
+
+func (r *retrier) limit(err error) time.Duration {
+	if err != nil && !r.reached.Load() {
+		return min(strangerPatience, r.patience)
+	}
+	return r.patience
+}
+
+func (r *retrier) giveUp(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		return nil, &UnreachableError{URL: r.base, Err: err}
+	}
+	return resp, nil
+}
+
+type repeatableKey struct{}
+
+// asRepeatable marks the POSTs of ctx as safe to repeat: those that check something, or set it to a given value.
+func asRepeatable(ctx context.Context) context.Context {
+	return context.WithValue(ctx, repeatableKey{}, true)
+}
+
+func repeatable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	marked, _ := req.Context().Value(repeatableKey{}).(bool)
+	return marked
+}
+
+// neverSent reports whether the request failed before a connection existed.
+func neverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// rewind readies the body for another round; false when it cannot be read twice.
+func rewind(req *http.Request) bool {
+	if req.Body == nil || req.Body == http.NoBody {
+		return true
+	}
+	if req.GetBody == nil {
+		return false
+	}
+	body, err := req.GetBody()
+	req.Body = body
+	return err == nil
+}
+
+// drop reads a short rest of the answer, so that its connection can be used again.
+func drop(resp *http.Response) {
+	if resp == nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody)
+	resp.Body.Close()
+}
+
+// backOff doubles from a quarter second to ten seconds, spread so that many clients do not come back at once.
+func backOff(try int) time.Duration {
+	wait := longestWait
+	if try < 6 {
+		wait = min(longestWait, firstWait<<try)
+	}
+	return wait*3/4 + rand.N(wait/2)
+}
+
+// retryAfter is the wait that the Manager asked for, at most a minute, 0 when it did not.
+func retryAfter(resp *http.Response) time.Duration {
+	value := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
+		return min(time.Duration(seconds)*time.Second, time.Minute)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(0, time.Until(at)), time.Minute)
+	}
+	return 0
+}
+
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
