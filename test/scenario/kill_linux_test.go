@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package scenario
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"flamenco.farm/internal/testkit/history"
+	"flamenco.farm/internal/worker/process"
+	"flamenco.farm/pkg/api"
+	"flamenco.farm/pkg/client"
+)
+
+// Every task notes its begin and its end in one file. A grandchild that ignores signals shows whether anything is left.
+const tally = `
+const JOB_TYPE = { label: "Tally", settings: [
+  { key: "count", type: "int32", required: true },
+  { key: "file", type: "string", required: true },
+] };
+function compileJob(job) {
+  const note = (what) => 'echo "$0 $FLAMENCO_ASSIGNMENT ' + what + ' $(date +%s%N)" >> "$1"; ';
+  for (let i = 1; i <= job.settings.count; i++) {
+    const task = author.Task("task-" + i, i % 2 ? "misc" : "blender");
+    task.addCommand(author.Command("exec", { exe: "sh", args: ["-c",
+      note("begin") + "(trap '' TERM INT HUP; sleep 0.05) & wait; " + note("end"), task.name, job.settings.file] }));
+    job.addTask(task);
+  }
+}
+`
+
+// killed is how often each, the Manager and a Worker, is killed.
+const killed = 10
+
+func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testing.T) {
+	t.Parallel()
+	bin := build(t)
+	dir := t.TempDir()
+	address := freeAddress(t)
+	writeFile(t, filepath.Join(bin, "scripts", "test.js"), tally)
+	writeFile(t, filepath.Join(dir, "manager", "flamenco-manager.yaml"), fmt.Sprintf(
+		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
+			"worker_timeout: 10s\ntimeout_grace: 0s\nautodiscoverable: false\nshaman: {enabled: false}\n",
+		address, filepath.Join(dir, "local"), filepath.Join(dir, "shared")))
+	m := &program{t: t, path: filepath.Join(bin, "flamenco-manager"), dir: filepath.Join(dir, "manager")}
+	m.start()
+	workers := make([]*program, 3)
+	for i := range workers {
+		w := &program{t: t, path: filepath.Join(bin, "flamenco-worker"), dir: filepath.Join(dir, fmt.Sprint("worker-", i+1))}
+		writeFile(t, filepath.Join(w.dir, "flamenco-worker.yaml"), fmt.Sprintf(
+			"manager_url: http://%s\nworker_name: worker-%d\ntask_types: [blender, misc]\n", address, i+1))
+		w.start()
+		workers[i] = w
+	}
+	c, err := client.New("http://"+address, client.WithPatience(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	const count = 500
+	began := time.Now()
+	file := filepath.Join(dir, "tally")
+	job, err := c.SubmitJob(t.Context(), api.SubmittedJob{
+		Name: "kill", Type: "test", Priority: 50, SubmitterPlatform: "linux", Settings: api.JobSettings{"count": count, "file": file},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kills := 0
+	watch(t, c, job.ID, patience, func(j api.Job) {
+		if kills == 2*killed || j.StepsCompleted < (kills+1)*count/(2*killed+1) {
+			return
+		}
+		victim := m
+		if kills%2 == 1 {
+			victim = workers[kills/2%len(workers)]
+		}
+		kills++
+		victim.kill()
+		victim.start()
+	})
+	took := time.Since(began)
+	for _, p := range append(workers, m) {
+		p.end()
+	}
+	runs := readTally(t, file)
+	tasks := load(t, filepath.Join(dir, "manager", "farm.sqlite"), job.ID)
+	check(t, tasks, named(runs, tasks))
+	if kills != 2*killed {
+		t.Errorf("%d kills, want %d", kills, 2*killed)
+	}
+	if len(tasks) != count {
+		t.Errorf("%d tasks, want %d", len(tasks), count)
+	}
+	assignments := make([]string, len(runs))
+	for i, r := range runs {
+		assignments[i] = r.Assignment
+	}
+	if pids := left(t, assignments...); len(pids) != 0 {
+		t.Errorf("processes %v are left behind", pids)
+	}
+	t.Logf("%d tasks in %s with %d kills, %d attempts, %d runs", len(tasks), seconds(took), kills, attempts(tasks), len(runs))
+}
+
+// build makes the real programs.
+func build(t *testing.T) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder+"/", "./cmd/flamenco-manager", "./cmd/flamenco-worker")
+	cmd.Dir = filepath.Join("..", "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the programs: %v\n%s", err, out)
+	}
+	return folder
+}
+
+// program is a real process, started again and again in its folder.
+type program struct {
+	t         *testing.T
+	path, dir string
+	cmd       *exec.Cmd
+	log       bytes.Buffer
+}
+
+func (p *program) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.path) //nolint:noctx // it is killed by the test
+	p.cmd.Dir = p.dir
+	p.cmd.Env = append(os.Environ(), "FLAMENCO_HOME="+filepath.Join(p.dir, "home"))
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := p.cmd
+	p.t.Cleanup(func() {
+		_ = cmd.Process.Kill() // if the test ended early
+		if p.t.Failed() && cmd == p.cmd {
+			text := p.log.String()
+			p.t.Logf("%s:\n%s", filepath.Base(p.dir), text[max(0, len(text)-5000):])
+		}
+	})
+}
+
+// kill ends the process as kill -9 does.
+func (p *program) kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // says that it was killed
+}
+
+// end ends the process as a user would.
+func (p *program) end() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // a signal may be an exit code of its own
+}
+
+// readTally reads what the processes of the tasks wrote; the names of tasks stand for their ids.
+func readTally(t *testing.T, path string) (runs []history.Run) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	at := map[string]int{} // by assignment
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		var task, assignment, what string
+		var nanoseconds int64
+		if _, err := fmt.Sscan(lines.Text(), &task, &assignment, &what, &nanoseconds); err != nil {
+			t.Fatalf("line %q: %v", lines.Text(), err)
+		}
+		when := time.Unix(0, nanoseconds)
+		i, known := at[assignment]
+		if what == "begin" {
+			if known {
+				t.Errorf("assignment %s began twice", assignment)
+			}
+			at[assignment] = len(runs)
+			runs = append(runs, history.Run{Task: task, Assignment: assignment, Started: when, Ended: when})
+			continue
+		}
+		runs[i].Ended, runs[i].Finished = when, true
+	}
+	return runs
+}
+
+// named replaces the names of tasks by their ids.
+func named(runs []history.Run, tasks []history.Task) []history.Run {
+	ids := map[string]string{}
+	for _, task := range tasks {
+		ids[task.Name] = task.ID
+	}
+	runs = slices.Clone(runs)
+	for i := range runs {
+		runs[i].Task = ids[runs[i].Task]
+	}
+	return runs
+}
+
+// left finds the processes with the mark of one of these assignments.
+func left(t *testing.T, assignments ...string) (pids []int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		environment, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if err != nil {
+			continue // ended, or somebody else's
+		}
+		for variable := range strings.SplitSeq(string(environment), "\x00") {
+			if id, found := strings.CutPrefix(variable, process.AssignmentVariable+"="); found && slices.Contains(assignments, id) {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+func TestAProcessThatIsLeftBehindIsFound(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "sleep", "600")
+	cmd.Env = append(os.Environ(), process.AssignmentVariable+"=control")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(t, "other", "control"); !slices.Equal(got, []int{cmd.Process.Pid}) {
+		t.Errorf("found %v, want %d", got, cmd.Process.Pid)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // says that it was killed
+	if got := left(t, "control"); len(got) != 0 {
+		t.Errorf("found %v", got)
+	}
+}

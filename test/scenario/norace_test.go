@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build !race
+
+package scenario
+
+const manyTasksCount = 5000
