@@ -30,14 +30,11 @@ require github.com/google/uuid v1.6.0
 
 require github.com/google/go-cmp v0.7.0
 
-require github.com/rogpeppe/go-internal v1.14.1
-
 require pgregory.net/rapid v1.3.0
 
 require go.uber.org/goleak v1.3.0
 
 require (
-	github.com/anishathalye/porcupine v1.3.1
 	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
@@ -65,7 +62,6 @@ require (
 	github.com/vearutop/statigz v1.4.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
-	golang.org/x/tools v0.52.0 // indirect
 	modernc.org/libc v1.79.0 // indirect
 	modernc.org/libquickjs v0.14.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect

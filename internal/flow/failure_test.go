@@ -66,20 +66,28 @@ func TestTenPercentFailedTasksFailAJob(t *testing.T) {
 	}{
 		{"9 of 100", flow.Job{Status: farm.JobActive, Counts: farm.TaskCounts{Failed: 9, Queued: 91}}, false, ""},
 		{
-			"10 of 100", flow.Job{Status: farm.JobActive, Counts: farm.TaskCounts{Failed: 10, Queued: 90}}, false,
+			"10 of 100",
+			flow.Job{Status: farm.JobActive, Counts: farm.TaskCounts{Failed: 10, Queued: 90}},
+			false,
 			"job: failed (10 of 100 tasks failed, the limit is 10 %)",
 		},
 		{"1 of 11", flow.Job{Status: farm.JobActive, Counts: farm.TaskCounts{Failed: 1, Queued: 10}}, false, ""},
 		{
-			"1 of 1", flow.Job{Status: farm.JobQueued, Counts: farm.TaskCounts{Failed: 1}}, false,
+			"1 of 1",
+			flow.Job{Status: farm.JobQueued, Counts: farm.TaskCounts{Failed: 1}},
+			false,
 			"job: failed (1 of 1 task failed, the limit is 10 %)",
 		},
 		{
-			"a job being paused", flow.Job{Status: farm.JobPauseRequested, Counts: farm.TaskCounts{Failed: 1, Paused: 1}}, false,
+			"a job being paused",
+			flow.Job{Status: farm.JobPauseRequested, Counts: farm.TaskCounts{Failed: 1, Paused: 1}},
+			false,
 			"job: failed (1 of 2 tasks failed, the limit is 10 %)",
 		},
 		{
-			"no worker left for the type", flow.Job{Status: farm.JobActive, Counts: farm.TaskCounts{Failed: 1, Queued: 99}}, true,
+			"no worker left for the type",
+			flow.Job{Status: farm.JobActive, Counts: farm.TaskCounts{Failed: 1, Queued: 99}},
+			true,
 			"job: failed (every worker for one of its task types is blocked after failures)",
 		},
 		{"a job without tasks", flow.Job{Status: farm.JobActive}, false, ""},

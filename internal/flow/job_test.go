@@ -104,7 +104,8 @@ func TestNextStepBringsAJobToRest(t *testing.T) {
 		{"a queued job waits for a worker", job{Status: farm.JobQueued, Counts: counts{Queued: 3}, Ready: 1}, ""},
 		{
 			"a requeued job is queued until a task runs",
-			job{Status: farm.JobQueued, Counts: counts{Queued: 3, Completed: 2, Failed: 1}, Ready: 1}, "",
+			job{Status: farm.JobQueued, Counts: counts{Queued: 3, Completed: 2, Failed: 1}, Ready: 1},
+			"",
 		},
 		{"a queued job with a running task is active", job{Status: farm.JobQueued, Counts: counts{Active: 1}}, "job: active"},
 		{"a queued job may be completed already", job{Status: farm.JobQueued, Counts: counts{Completed: 2}}, "job: completed"},
@@ -134,7 +135,8 @@ func TestNextStepBringsAJobToRest(t *testing.T) {
 		},
 		{
 			"the share of failed tasks does not matter here",
-			job{Status: farm.JobActive, Counts: counts{Failed: 9, Queued: 1}, Ready: 1}, "",
+			job{Status: farm.JobActive, Counts: counts{Failed: 9, Queued: 1}, Ready: 1},
+			"",
 		},
 		{"a completed job rests", job{Status: farm.JobCompleted, Counts: counts{Completed: 1}}, ""},
 		{"a completed job with a requeued task runs again", job{Status: farm.JobCompleted, Counts: counts{Completed: 1, Queued: 1}, Ready: 1}, "job: queued"},
@@ -145,20 +147,24 @@ func TestNextStepBringsAJobToRest(t *testing.T) {
 		},
 		{"a failed job rests", job{Status: farm.JobFailed, Counts: counts{Failed: 1, Completed: 1, Canceled: 1, Paused: 1}}, ""},
 		{
-			"a canceled job leaves nothing running", job{Status: farm.JobCanceled, Counts: counts{Active: 1}},
+			"a canceled job leaves nothing running",
+			job{Status: farm.JobCanceled, Counts: counts{Active: 1}},
 			"tasks: queued active soft-failed > canceled (the job is canceled)",
 		},
 		{"a canceled job rests", job{Status: farm.JobCanceled, Counts: counts{Failed: 1, Completed: 1, Canceled: 1, Paused: 1}}, ""},
 		{
-			"cancelling takes the tasks first", job{Status: farm.JobCancelRequested, Counts: counts{Queued: 1, Paused: 1}},
+			"cancelling takes the tasks first",
+			job{Status: farm.JobCancelRequested, Counts: counts{Queued: 1, Paused: 1}},
 			"tasks: queued active soft-failed > canceled (the job is cancel-requested)",
 		},
 		{
 			"cancelling leaves paused and failed tasks",
-			job{Status: farm.JobCancelRequested, Counts: counts{Paused: 1, Failed: 1}}, "job: canceled",
+			job{Status: farm.JobCancelRequested, Counts: counts{Paused: 1, Failed: 1}},
+			"job: canceled",
 		},
 		{
-			"pausing takes waiting tasks", job{Status: farm.JobPauseRequested, Counts: counts{SoftFailed: 1, Active: 1}},
+			"pausing takes waiting tasks",
+			job{Status: farm.JobPauseRequested, Counts: counts{SoftFailed: 1, Active: 1}},
 			"tasks: queued soft-failed > paused (the job is pause-requested)",
 		},
 		{"pausing waits for running tasks", job{Status: farm.JobPauseRequested, Counts: counts{Paused: 1, Active: 1}}, ""},
@@ -166,17 +172,20 @@ func TestNextStepBringsAJobToRest(t *testing.T) {
 		{"pausing ends completed if nothing is left", job{Status: farm.JobPauseRequested, Counts: counts{Completed: 1}}, "job: completed"},
 		{"a paused job rests, queued tasks included", job{Status: farm.JobPaused, Counts: counts{Queued: 4}, Ready: 4}, ""},
 		{
-			"requeueing keeps completed tasks", job{Status: farm.JobRequeueing, Counts: counts{Canceled: 1, Completed: 1}},
+			"requeueing keeps completed tasks",
+			job{Status: farm.JobRequeueing, Counts: counts{Canceled: 1, Completed: 1}},
 			"tasks: soft-failed failed canceled paused > queued (the job is requeueing)",
 		},
 		{"requeueing ends queued", job{Status: farm.JobRequeueing, Counts: counts{Queued: 1, Completed: 1, Active: 1}}, "job: queued"},
 		{
-			"requeueing a completed job takes all", job{Status: farm.JobRequeueing, Counts: counts{Queued: 1, Completed: 1}, RequeueCompleted: true},
+			"requeueing a completed job takes all",
+			job{Status: farm.JobRequeueing, Counts: counts{Queued: 1, Completed: 1}, RequeueCompleted: true},
 			"tasks: soft-failed failed canceled paused completed > queued (the job is requeueing)",
 		},
 		{
 			"requeueing a completed job ends queued",
-			job{Status: farm.JobRequeueing, Counts: counts{Queued: 2}, RequeueCompleted: true}, "job: queued",
+			job{Status: farm.JobRequeueing, Counts: counts{Queued: 2}, RequeueCompleted: true},
+			"job: queued",
 		},
 		{"an unknown status has no next step", job{Status: "burning", Counts: counts{Queued: 2}}, ""},
 	} {

@@ -44,8 +44,8 @@ type child struct {
 }
 
 func (c *child) serve(stdin io.Reader) error {
-	debug.SetGCPercent(400) // a short life: collect seldom
-	time.Now().Zone()       // loads the time zone while files can still be opened
+	debug.SetGCPercent(400)  // a short life: collect seldom
+	_, _ = time.Now().Zone() // loads the time zone while files can still be opened
 	in := json.NewDecoder(stdin)
 	if err := in.Decode(&c.setup); err != nil {
 		return fmt.Errorf("reading the setup: %w", err)

@@ -51,8 +51,8 @@ func typeName(file string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(file, ".js"), "_", "-")
 }
 
-// DefaultScriptsDir is the folder "scripts" beside the executable, or beside the file it is a link to, or "" if there is
-// neither.
+// DefaultScriptsDir is the folder "scripts" beside the executable, or beside the file that it is a link to. If there is
+// neither it is the first, which may be made while the Manager runs.
 func DefaultScriptsDir() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -68,7 +68,7 @@ func DefaultScriptsDir() string {
 			return dir
 		}
 	}
-	return ""
+	return filepath.Join(filepath.Dir(exe), "scripts")
 }
 
 // listScripts finds the script files of a folder. A folder that is not there has none.

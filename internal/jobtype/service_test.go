@@ -136,10 +136,10 @@ func TestTheDefaultScriptsFolderIsBesideTheExecutable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dir := DefaultScriptsDir(); dir != "" {
-		t.Errorf("it is %s before there is one", dir)
-	}
 	want := filepath.Join(filepath.Dir(exe), "scripts")
+	if dir := DefaultScriptsDir(); dir != want {
+		t.Errorf("it is %q before there is one, not %q", dir, want)
+	}
 	if err := os.Mkdir(want, 0o700); err != nil {
 		t.Fatal(err)
 	}

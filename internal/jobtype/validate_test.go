@@ -116,8 +116,10 @@ func TestTheRestOfASubmissionIsCheckedToo(t *testing.T) {
 		code   farm.Code
 		words  []string
 	}{
-		{"an unknown type", func(s *Submission) { s.Type = "nope" }, farm.CodeInvalid,
-			[]string{`"nope"`, "echo-sleep-test, mine, simple-blender-render"}},
+		{
+			"an unknown type", func(s *Submission) { s.Type = "nope" }, farm.CodeInvalid,
+			[]string{`"nope"`, "echo-sleep-test, mine, simple-blender-render"},
+		},
 		{"an old etag", func(s *Submission) { s.TypeETag = "old" }, farm.CodePrecondition, []string{"mine", "old", known.ETag}},
 		{"no name", func(s *Submission) { s.Name = "" }, farm.CodeInvalid, []string{"name"}},
 		{"a priority out of range", func(s *Submission) { s.Priority = 101 }, farm.CodeInvalid, []string{"priority is 101"}},

@@ -23,7 +23,7 @@ type Registration struct {
 	TaskTypes  []string
 }
 
-// SignOn is a worker that starts. NewSession is false for upstream Workers, true for ours.
+// SignOn is a worker that starts.
 type SignOn struct {
 	Name       string
 	Address    string

@@ -37,10 +37,10 @@ func (s *Service) Submit(ctx context.Context, n farm.NewJob) (farm.Job, error) {
 }
 
 // SetJobStatus does what a person asks of a job.
-func (s *Service) SetJobStatus(ctx context.Context, jobID string, asked farm.JobStatus, reason, who string) error {
+func (s *Service) SetJobStatus(ctx context.Context, jobID string, asked farm.JobStatus, reason, who string, at ...AtRevision) error {
 	more := false
 	err := s.store.Do(ctx, func(tx *store.Tx) error {
-		j, err := lockJob(tx, jobID)
+		j, err := lockJob(tx, jobID, at...)
 		if err != nil {
 			return err
 		}
@@ -70,12 +70,12 @@ func (s *Service) SetJobStatus(ctx context.Context, jobID string, asked farm.Job
 }
 
 // SetJobPriority changes which job goes first; running tasks go on.
-func (s *Service) SetJobPriority(ctx context.Context, jobID string, priority int) error {
+func (s *Service) SetJobPriority(ctx context.Context, jobID string, priority int, at ...AtRevision) error {
 	if priority < 0 || priority > 100 {
 		return farm.Errorf(farm.CodeInvalid, "priority: %d is not between 0 and 100", priority)
 	}
 	return s.store.Do(ctx, func(tx *store.Tx) error {
-		j, err := lockJob(tx, jobID)
+		j, err := lockJob(tx, jobID, at...)
 		if err != nil {
 			return err
 		}
@@ -85,11 +85,11 @@ func (s *Service) SetJobPriority(ctx context.Context, jobID string, priority int
 }
 
 // SetJobTag changes which workers may run the job: those with the tag, or any for "". Running tasks go on.
-func (s *Service) SetJobTag(ctx context.Context, jobID, tagID string) error {
+func (s *Service) SetJobTag(ctx context.Context, jobID, tagID string, at ...AtRevision) error {
 	var after aftermath
 	err := s.store.Do(ctx, func(tx *store.Tx) error {
 		after = aftermath{jobID: jobID}
-		j, err := lockJob(tx, jobID)
+		j, err := lockJob(tx, jobID, at...)
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (s *Service) WaitJob(ctx context.Context, jobID string, revision int64) err
 }
 
 // SetTaskStatus does what a person asks of a task: cancel it, requeue it with all that depends on it, or fail it.
-func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.TaskStatus, reason, who string) error {
+func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.TaskStatus, reason, who string, at ...AtRevision) error {
 	t, err := s.store.PeekTask(ctx, taskID)
 	if farm.IsNotExist(err) {
 		return farm.Errorf(farm.CodeNotFound, "there is no task %s", taskID)
@@ -167,6 +167,9 @@ func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.Task
 			return err
 		}
 		t, err := tx.Task(taskID)
+		if err == nil {
+			err = unchanged(t.Revision, at)
+		}
 		if err != nil {
 			return err
 		}
@@ -242,6 +245,7 @@ func requeueAfresh(tx *store.Tx, j *store.Job, t *store.Task, why store.Why) err
 	if err != nil {
 		return err
 	}
+	t.Lost = 0
 	if err := requeue(tx, j, t, why); err != nil {
 		return err
 	}
@@ -255,10 +259,13 @@ func requeueAfresh(tx *store.Tx, j *store.Job, t *store.Task, why store.Why) err
 	return tx.UnblockType(j, t.Type)
 }
 
-func lockJob(tx *store.Tx, id string) (*store.Job, error) {
+func lockJob(tx *store.Tx, id string, at ...AtRevision) (*store.Job, error) {
 	j, err := tx.Job(id)
-	if farm.IsNotExist(err) {
+	switch {
+	case farm.IsNotExist(err):
 		return nil, farm.Errorf(farm.CodeNotFound, "there is no job %s", id)
+	case err != nil:
+		return nil, err
 	}
-	return j, err
+	return j, unchanged(j.Revision, at)
 }

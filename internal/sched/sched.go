@@ -98,6 +98,18 @@ func (s *Service) seen(tx *store.Tx, w *store.Worker) error {
 // spare the disk, and never more than the margin, because by so much the Manager may believe a lease to end too early.
 func (s *Service) writeEvery() time.Duration { return min(s.WorkerTimeout/6, Margin(s.WorkerTimeout)) }
 
+// AtRevision makes a change only if what is changed is still at this revision; anything else is CodePrecondition.
+type AtRevision int64
+
+func unchanged(revision int64, wanted []AtRevision) error {
+	for _, w := range wanted {
+		if revision != int64(w) {
+			return farm.Errorf(farm.CodePrecondition, "it has changed meanwhile: it is at revision %d, not %d", revision, w)
+		}
+	}
+	return nil
+}
+
 func flowJob(j *store.Job) flow.Job {
 	return flow.Job{Status: j.Status, Counts: j.Counts, Ready: j.Ready, RequeueCompleted: j.RequeueCompleted}
 }

@@ -151,9 +151,12 @@ func (s *Service) returnTasks(tx *store.Tx, w *store.Worker, reason string) (aft
 }
 
 // RequestWorkerStatus asks a worker to take a status, at once or after its present task.
-func (s *Service) RequestWorkerStatus(ctx context.Context, workerID string, r farm.StatusRequest) error {
+func (s *Service) RequestWorkerStatus(ctx context.Context, workerID string, r farm.StatusRequest, at ...AtRevision) error {
 	return s.store.Do(ctx, func(tx *store.Tx) error {
 		w, err := lockWorker(tx, workerID)
+		if err == nil {
+			err = unchanged(w.Revision, at)
+		}
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,7 @@ type Task struct {
 	StepsTotal     int
 	Lost           int
 	Touched        time.Time
+	Revision       int64
 
 	id, worker, slot int64
 	openDeps         int64
@@ -75,7 +76,7 @@ func txTask(row query.LockTaskRow) *Task {
 		IndexInJob: int(t.IndexInJob), Priority: int(t.Priority), Status: farm.TaskStatus(t.Status), Activity: t.Activity,
 		Assignment: t.Assignment, Generation: t.Generation, OnDisconnect: farm.OnDisconnect(t.OnDisconnect),
 		LastSequence: t.LastSequence, LogSize: t.LogSize, StepsCompleted: int(t.StepsCompleted),
-		StepsTotal: int(t.StepsTotal), Lost: int(t.Lost), Touched: t.TouchedAt.Time,
+		StepsTotal: int(t.StepsTotal), Lost: int(t.Lost), Touched: t.TouchedAt.Time, Revision: t.Revision,
 		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps,
 		was: farm.TaskStatus(t.Status), wasReady: t.Ready, wasSteps: int(t.StepsCompleted),
 	}

@@ -54,7 +54,7 @@ func (f Flags) Logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: f.Level(), ReplaceAttr: nameTrace}))
 	}
 	if isTerminal(w) {
-		return slog.New(tint.NewHandler(w, &tint.Options{
+		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level:      f.Level(),
 			TimeFormat: time.TimeOnly,
 			// The old Windows console prints escape sequences as they are.

@@ -65,7 +65,7 @@ func BenchmarkSubmitToActive(b *testing.B) {
 			idle(b)
 			sent := time.Now()
 			task := f.task(b, f.runEcho(b, 1))
-			took = append(took, (task.Attempts)[0].Steps[0].Started.Sub(sent))
+			took = append(took, task.Attempts[0].Steps[0].Started.Sub(sent))
 		}
 		b.ReportMetric(float64(median(took).Microseconds())/1000, "ms-to-active")
 		b.ReportMetric(float64(slices.Max(took).Microseconds())/1000, "ms-to-active-worst")
@@ -163,4 +163,3 @@ func (f *farm) submit(b *testing.B, jobType string, settings api.JobSettings) st
 	}
 	return job.ID
 }
-

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/sched"
 	"flamenco.farm/pkg/api"
 )
 
@@ -37,12 +38,16 @@ func matches(list *string, tag string) bool {
 	return false
 }
 
-// checkIfMatch refuses a change of something that has changed since the client saw it.
-func checkIfMatch(wanted *api.IfMatch, tag string) error {
-	if wanted == nil || matches(wanted, tag) {
-		return nil
+// checkIfMatch refuses a change of something that has changed since the client saw it. What it returns makes the change
+// itself look again, in its transaction.
+func checkIfMatch(wanted *api.IfMatch, tag string, revision int64) ([]sched.AtRevision, error) {
+	switch {
+	case wanted == nil:
+		return nil, nil
+	case matches(wanted, tag):
+		return []sched.AtRevision{sched.AtRevision(revision)}, nil
 	}
-	return farm.Errorf(farm.CodePrecondition, "it has changed meanwhile: its entity tag is %s, not %s", tag, *wanted)
+	return nil, farm.Errorf(farm.CodePrecondition, "it has changed meanwhile: its entity tag is %s, not %s", tag, *wanted)
 }
 
 // preferredWait reads wait=N of a Prefer header; 0 if there is none.

@@ -9,6 +9,7 @@ import (
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/pkg/api"
 )
@@ -116,43 +117,46 @@ func (h *handlers) job(ctx context.Context, id string) (farm.Job, error) {
 }
 
 // checkJob finds the job that is to be changed and refuses when it is not what the client saw.
-func (h *handlers) checkJob(ctx context.Context, id string, ifMatch *api.IfMatch) error {
+func (h *handlers) checkJob(ctx context.Context, id string, ifMatch *api.IfMatch) ([]sched.AtRevision, error) {
 	job, err := h.job(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkIfMatch(ifMatch, etag(job.Revision))
+	return checkIfMatch(ifMatch, etag(job.Revision), job.Revision)
 }
 
 func (h *handlers) SetJobStatus(ctx context.Context, r api.SetJobStatusRequestObject) (api.SetJobStatusResponseObject, error) {
-	if err := h.checkJob(ctx, r.JobID, r.Params.IfMatch); err != nil {
+	unchanged, err := h.checkJob(ctx, r.JobID, r.Params.IfMatch)
+	if err != nil {
 		return nil, err
 	}
-	if err := h.Sched.SetJobStatus(ctx, r.JobID, farm.JobStatus(r.Body.Status), r.Body.Reason, byUser); err != nil {
+	if err := h.Sched.SetJobStatus(ctx, r.JobID, farm.JobStatus(r.Body.Status), r.Body.Reason, byUser, unchanged...); err != nil {
 		return nil, named(err, "job", r.JobID)
 	}
 	return api.SetJobStatus204Response{}, nil
 }
 
 func (h *handlers) SetJobPriority(ctx context.Context, r api.SetJobPriorityRequestObject) (api.SetJobPriorityResponseObject, error) {
-	if err := h.checkJob(ctx, r.JobID, r.Params.IfMatch); err != nil {
+	unchanged, err := h.checkJob(ctx, r.JobID, r.Params.IfMatch)
+	if err != nil {
 		return nil, err
 	}
-	if err := h.Sched.SetJobPriority(ctx, r.JobID, r.Body.Priority); err != nil {
+	if err := h.Sched.SetJobPriority(ctx, r.JobID, r.Body.Priority, unchanged...); err != nil {
 		return nil, named(err, "job", r.JobID)
 	}
 	return api.SetJobPriority204Response{}, nil
 }
 
 func (h *handlers) SetJobTag(ctx context.Context, r api.SetJobTagRequestObject) (api.SetJobTagResponseObject, error) {
-	if err := h.checkJob(ctx, r.JobID, r.Params.IfMatch); err != nil {
+	unchanged, err := h.checkJob(ctx, r.JobID, r.Params.IfMatch)
+	if err != nil {
 		return nil, err
 	}
 	tagID, err := h.wantedTag(ctx, *r.Body)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Sched.SetJobTag(ctx, r.JobID, tagID); err != nil {
+	if err := h.Sched.SetJobTag(ctx, r.JobID, tagID, unchanged...); err != nil {
 		return nil, named(err, "job", r.JobID)
 	}
 	return api.SetJobTag204Response{}, nil

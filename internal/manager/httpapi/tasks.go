@@ -97,10 +97,11 @@ func (h *handlers) SetTaskStatus(ctx context.Context, r api.SetTaskStatusRequest
 	if err != nil {
 		return nil, err
 	}
-	if err := checkIfMatch(r.Params.IfMatch, etag(task.Revision)); err != nil {
+	unchanged, err := checkIfMatch(r.Params.IfMatch, etag(task.Revision), task.Revision)
+	if err != nil {
 		return nil, err
 	}
-	if err := h.Sched.SetTaskStatus(ctx, task.ID, farm.TaskStatus(r.Body.Status), r.Body.Reason, byUser); err != nil {
+	if err := h.Sched.SetTaskStatus(ctx, task.ID, farm.TaskStatus(r.Body.Status), r.Body.Reason, byUser, unchanged...); err != nil {
 		return nil, named(err, "task", r.TaskID)
 	}
 	return api.SetTaskStatus204Response{}, nil

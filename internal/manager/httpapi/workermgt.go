@@ -72,11 +72,12 @@ func (h *handlers) RequestWorkerStatusChange(ctx context.Context, r api.RequestW
 	if err != nil {
 		return nil, err
 	}
-	if err := checkIfMatch(r.Params.IfMatch, workerETag(w)); err != nil {
+	unchanged, err := checkIfMatch(r.Params.IfMatch, workerETag(w), w.Revision)
+	if err != nil {
 		return nil, err
 	}
 	wanted := farm.StatusRequest{Status: farm.WorkerStatus(r.Body.Status), Lazy: r.Body.IsLazy}
-	if err := h.Sched.RequestWorkerStatus(ctx, w.ID, wanted); err != nil {
+	if err := h.Sched.RequestWorkerStatus(ctx, w.ID, wanted, unchanged...); err != nil {
 		return nil, named(err, "worker", r.WorkerID)
 	}
 	return api.RequestWorkerStatusChange204Response{}, nil

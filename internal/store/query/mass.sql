@@ -52,6 +52,7 @@ GROUP BY t.type;
 -- name: SliceUpdate :exec
 UPDATE tasks SET status = @to_status, activity = @activity, updated_at = @updated_at, revision = revision + 1,
     ready = (CAST(@to_waits AS BOOLEAN) AND open_deps = 0),
-    steps_completed = CASE WHEN CAST(@reset_steps AS BOOLEAN) THEN 0 ELSE steps_completed END
+    steps_completed = CASE WHEN CAST(@reset_steps AS BOOLEAN) THEN 0 ELSE steps_completed END,
+    lost = CASE WHEN CAST(@reset_steps AS BOOLEAN) THEN 0 ELSE lost END
 WHERE job_id = @job_id AND index_in_job > CAST(@after AS BIGINT) AND index_in_job <= CAST(@upto AS BIGINT)
     AND status IN (@s1, @s2, @s3, @s4, @s5);

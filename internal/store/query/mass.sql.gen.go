@@ -281,7 +281,8 @@ func (q *Queries) SliceReadyDependants(ctx context.Context, arg SliceReadyDepend
 const sliceUpdate = `-- name: SliceUpdate :exec
 UPDATE tasks SET status = $1, activity = $2, updated_at = $3, revision = revision + 1,
     ready = (CAST($4 AS BOOLEAN) AND open_deps = 0),
-    steps_completed = CASE WHEN CAST($5 AS BOOLEAN) THEN 0 ELSE steps_completed END
+    steps_completed = CASE WHEN CAST($5 AS BOOLEAN) THEN 0 ELSE steps_completed END,
+    lost = CASE WHEN CAST($5 AS BOOLEAN) THEN 0 ELSE lost END
 WHERE job_id = $6 AND index_in_job > CAST($7 AS BIGINT) AND index_in_job <= CAST($8 AS BIGINT)
     AND status IN ($9, $10, $11, $12, $13)
 `

@@ -39,7 +39,7 @@ func NewChecker(db *sql.DB) *Checker { return &Checker{db: db} }
 func (c *Checker) prepare(ctx context.Context) error {
 	for len(c.stmts) < len(invariants) {
 		i := invariants[len(c.stmts)]
-		s, err := c.db.PrepareContext(ctx, i.exceptions+" LIMIT 5")
+		s, err := c.db.PrepareContext(ctx, i.exceptions+" LIMIT 5") //nolint:sqlclosecheck // closed with the database
 		if err != nil {
 			return fmt.Errorf("%s: %w", i.rule, err)
 		}

@@ -18,7 +18,11 @@ import (
 func checkModel(t *testing.T, open Open) {
 	rapid.Check(t, func(r *rapid.T) {
 		st, rows := open(t, func([]farm.Change) {})
-		defer st.Close()
+		defer func() {
+			if err := st.Close(); err != nil {
+				r.Error(err)
+			}
+		}()
 		defer rows.Close()
 		m := &model{Farm: &Farm{t: r, ctx: t.Context(), Store: st, rows: rows, checker: NewChecker(rows)}, r: r}
 		for _, name := range []string{"gpu", "cpu"} {

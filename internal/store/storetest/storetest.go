@@ -37,8 +37,14 @@ func Run(t *testing.T, open Open) {
 		name  string
 		tests map[string]func(*Farm)
 	}{
-		{"submit", submitTests()}, {"claim", claimTests()}, {"change", changeTests()}, {"mass", massTests()},
-		{"attempt", attemptTests()}, {"list", listTests()}, {"worker", workerTests()}, {"failure", failureTests()},
+		{"submit", submitTests()},
+		{"claim", claimTests()},
+		{"change", changeTests()},
+		{"mass", massTests()},
+		{"attempt", attemptTests()},
+		{"list", listTests()},
+		{"worker", workerTests()},
+		{"failure", failureTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {
@@ -176,8 +182,10 @@ func (f *Farm) taskIDs(jobID string) (ids []string) {
 func (f *Farm) Worker(name string, types ...string) (id string) {
 	f.t.Helper()
 	f.do(func(tx *store.Tx) error {
-		w, err := tx.InsertWorker(farm.Worker{Name: name, Address: "10.0.0.1", Platform: "linux", Status: farm.WorkerAwake,
-			TaskTypes: types}, "hash of "+name)
+		w, err := tx.InsertWorker(farm.Worker{
+			Name: name, Address: "10.0.0.1", Platform: "linux", Status: farm.WorkerAwake,
+			TaskTypes: types,
+		}, "hash of "+name)
 		if err == nil {
 			id = w.ID
 		}
