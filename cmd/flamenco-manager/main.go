@@ -13,11 +13,9 @@ import (
 	"flamenco.farm/internal/manager"
 )
 
-// compile as the first argument makes the program compile jobs for a Manager, which talks to it over a pipe.
-const compile = "__compile"
-
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == compile {
+	// A Manager starts itself to compile jobs, and talks to it over a pipe.
+	if len(os.Args) > 1 && os.Args[1] == jobtype.CompileArg {
 		os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
