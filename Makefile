@@ -92,6 +92,7 @@ generate: ## Erase and make again everything that is generated
 	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc generate
 	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc --file sqlc.sqlite.yaml compile
 	go test ./internal/flow -run '^TestTheDocumentationSaysWhatTheTablesSay$$' -update
+	go test ./internal/config -run '^TestTheReferenceSaysWhatTheSettingsAre$$' -update
 	go test ./tools/archtest -run '^TestTheLinterHasTheRulesOfTheArchitecturePage$$' -update
 
 generate-check:

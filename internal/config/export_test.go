@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package config
+
+// LaterKeys are the settings that are accepted and not used yet.
+var LaterKeys = laterKeys
+
+// Row is what the reference says of a setting.
+type Row struct{ Key, Default, Doc string }
+
+// Rows is every setting, in the order of the sample.
+func Rows() []Row {
+	rows := make([]Row, 0, len(settings))
+	for _, s := range settings {
+		rows = append(rows, Row{Key: s.key, Default: s.format(Default()), Doc: s.doc})
+	}
+	return rows
+}
