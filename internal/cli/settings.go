@@ -107,6 +107,9 @@ func unknownSetting(jobType api.AvailableJobType, key string) error {
 			keys = append(keys, setting.Key)
 		}
 	}
+	if len(keys) == 0 {
+		return usagef("job type %q has no setting %q, and no other", jobType.Name, key)
+	}
 	return usagef("job type %q has no setting %q; it has %s", jobType.Name, key, strings.Join(keys, ", "))
 }
 

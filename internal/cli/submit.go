@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -112,10 +113,11 @@ func (o *submitOptions) submit(ctx context.Context, c *client.Client, typeName s
 	return c.SubmitJob(ctx, submission)
 }
 
-// findJobType fetches a job type, and names those that exist when it does not.
+// findJobType fetches a job type, and names those that exist when it does not. A Manager that names the type says
+// more: which ones there are, or what is wrong with its script.
 func findJobType(ctx context.Context, c *client.Client, name string) (api.AvailableJobType, error) {
 	jobType, err := c.JobType(ctx, name)
-	if client.StatusOf(err) != http.StatusNotFound {
+	if client.StatusOf(err) != http.StatusNotFound || strings.Contains(err.Error(), strconv.Quote(name)) {
 		return jobType, err
 	}
 	types, listErr := c.JobTypes(ctx)
