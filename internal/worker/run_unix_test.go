@@ -218,12 +218,18 @@ func TestARefusedUpdateEndsTheTaskAndAllThatItHadToSay(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, 60)
 	gate := fifo(t)
+	started := make(chan struct{}) // refused earlier, the script would not start
 	f.on["update"] = func(w http.ResponseWriter, c fakeCall) bool {
-		return c.update.Status == "" && fails(409)(w, c)
+		if c.update.Status != "" {
+			return false
+		}
+		<-started
+		return fails(409)(w, c)
 	}
 	f.give(fakeTask{id: "t", commands: []map[string]any{echo("first"), holding(gate)}})
 	start(t, f.options(t))
 	gone := held(t, gate)
+	close(started)
 	gone()
 	f.await(t, "task", 2, nil)
 	for _, c := range f.all("update") {

@@ -183,6 +183,18 @@ func TestFFmpegGetsItsArgumentsInOrder(t *testing.T) {
 	}
 }
 
+func TestFFmpegsProgressIsCountedInFrames(t *testing.T) {
+	t.Parallel()
+	env, r := newEnv(t)
+	ffmpeg := script(t, "my-ffmpeg", `printf 'frame=    5 fps=0.0 q=-1.0\rframe=    5 fps=0.0\rframe=   12 fps= 12 q=-1.0 Lsize= 3kB\n'; echo 'keyframe=99'; echo 'frame=many'`)
+	err := run(t, env, 24, NameFramesToVideo, map[string]any{
+		"exe": ffmpeg, "fps": 24.0, "inputGlob": "*.png", "outputFile": filepath.Join(t.TempDir(), "v.mp4"),
+	})
+	if err != nil || r.steps != 12 {
+		t.Errorf("%d steps of 12 frames, %v\n%s", r.steps, err, r.text())
+	}
+}
+
 func TestRealFFmpegMakesTheSameVideoEitherWay(t *testing.T) {
 	t.Parallel()
 	frames := filepath.Join(t.TempDir(), "it's frames")

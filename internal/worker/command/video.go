@@ -45,7 +45,7 @@ func decodeFramesToVideo(p *parameters) FramesToVideo {
 	return c
 }
 
-// Run runs FFmpeg.
+// Run runs FFmpeg and counts a step for each frame that it writes.
 func (c FramesToVideo) Run(ctx context.Context, env Env) error {
 	return c.run(ctx, env, runtime.GOOS)
 }
@@ -68,7 +68,25 @@ func (c FramesToVideo) run(ctx context.Context, env Env, system string) error {
 		return fmt.Errorf("make the video's folder: %w", explain(err, c.OutputFile))
 	}
 	args := slices.Concat(c.ExeArgs, c.ArgsBefore, input, c.Args, []string{"-r", c.rate(), c.OutputFile})
-	return runProgram(ctx, env, exe, args, func(string) {})
+	written := 0
+	return runProgram(ctx, env, exe, args, func(line string) {
+		if frame, ok := parseFFmpeg(line); ok && frame > written {
+			env.Step(frame - written)
+			written = frame
+		}
+	})
+}
+
+// parseFFmpeg reads the number of frames written so far from a line of FFmpeg's progress, such as
+// "frame=   24 fps=0.0 q=-1.0 Lsize=      12kB".
+func parseFFmpeg(line string) (frame int, ok bool) {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(line), "frame=")
+	if !ok {
+		return 0, false
+	}
+	number, _, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	frame, err := strconv.Atoi(number)
+	return frame, err == nil && frame >= 0
 }
 
 func (c FramesToVideo) rate() string { return strconv.FormatFloat(c.FPS, 'f', -1, 64) }
