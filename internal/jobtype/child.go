@@ -88,6 +88,9 @@ func (c *child) obey(e *engine, o order) reply {
 			answer.Failure = line
 		}
 	}
+	if f := answer.Failure; f != nil && f.Line == 0 && f.Message == "null" {
+		f.Message = e.memoryMessage() // no throw made it: the engine throws null when not even the error has room
+	}
 	return answer
 }
 

@@ -4,9 +4,12 @@ package jobtype
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"regexp"
 	"slices"
 )
@@ -45,7 +48,7 @@ type declaredSetting struct {
 func parseType(name string, text []byte) (Type, error) {
 	var d declared
 	if err := decode(text, &d); err != nil {
-		return Type{}, fmt.Errorf("JOB_TYPE: %w", err)
+		return Type{}, fmt.Errorf("JOB_TYPE: %w", explained(err))
 	}
 	if d.Label == "" {
 		return Type{}, fmt.Errorf("JOB_TYPE has no label")
@@ -73,7 +76,7 @@ func parseType(name string, text []byte) (Type, error) {
 func parseSetting(raw json.RawMessage) (Setting, error) {
 	var d declaredSetting
 	if err := decode(raw, &d); err != nil {
-		return Setting{Key: d.Key}, err
+		return Setting{Key: d.Key}, explained(err)
 	}
 	s := Setting{
 		Key: d.Key, Type: d.Type, Subtype: d.Subtype, Choices: d.Choices, Description: d.Description, Label: d.Label,
@@ -109,6 +112,22 @@ func decode(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	return d.Decode(into)
+}
+
+// explained says in the words of scripts what the decoder says in those of Go.
+func explained(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	want := wrong.Type.Kind().String()
+	switch wrong.Type.Kind() {
+	case reflect.Slice:
+		want = "list"
+	case reflect.Map, reflect.Struct:
+		want = "object"
+	}
+	return fmt.Errorf("%s: must be of type %s, not %s", cmp.Or(wrong.Field, "it"), want, wrong.Value)
 }
 
 // numbers replaces each json.Number in v: whole numbers become int64, so that 5 is written as 5 again, others float64.

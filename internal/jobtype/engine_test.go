@@ -92,6 +92,10 @@ func TestACompilerProcessDescribesATypeOrSaysWhereItFailed(t *testing.T) {
 		"for (;;) job.addTask(author.Task('x', 'y'))":           {"RangeError: the job has more than 2000 tasks", "mine.js", 2},
 		"job.addTask(author.Task('x'.repeat(3e5), 'y'))":        {"the tasks are larger than the limit of 0.2 MB", "mine.js", 0},
 		"const a = []; for (;;) a.push('t' + a.length)":         {"it needs more memory than the limit of 8 MiB", "mine.js", 2},
+		"throw null": {"null", "mine.js", 2},
+		// These two leave no room for the error itself, so that the engine throws null.
+		"let a = []; for (;;) { a.push(new Array(3).fill('x' + a.length)) }":               {"it needs more memory than the limit of 8 MiB", "mine.js", 0},
+		"let a = []; for (;;) {if(!a) throw 1; a.push(new Array(3).fill('x' + a.length))}": {"it needs more memory than the limit of 8 MiB", "mine.js", 0},
 	} {
 		replies, _, err := serveHere(t, hereSetup(body), hereOrder)
 		if err != nil || len(replies) < 3 || replies[len(replies)-1].Failure == nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -77,6 +78,10 @@ func notFound(w http.ResponseWriter) { writeError(w, http.StatusNotFound, "there
 func serveApp(app fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.URL.Path
+		if slices.Contains(strings.Split(name, "/"), "..") {
+			notFound(w)
+			return
+		}
 		if info, err := fs.Stat(app, name); name == "" || err != nil || info.IsDir() {
 			if path.Ext(name) != "" {
 				notFound(w)
@@ -96,17 +101,17 @@ func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {
 		notFound(w)
 		return
 	}
+	info, err := h.Files.Stat(name)
+	if err != nil || !info.Mode().IsRegular() { // to open a named pipe would wait for its writer for ever
+		notFound(w)
+		return
+	}
 	file, err := h.Files.Open(name)
 	if err != nil {
 		notFound(w)
 		return
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		notFound(w)
-		return
-	}
 	w.Header().Set("Content-Type", jobFileType(name))
 	w.Header().Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", info.ModTime(), file)

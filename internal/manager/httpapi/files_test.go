@@ -42,6 +42,16 @@ func TestTheWebAppAndTheDocumentAreServed(t *testing.T) {
 	}
 }
 
+func TestAPathOutOfTheWebAppIsNotFound(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, path := range []string{"/app/../x", "/app/%2e%2e/x", "/app/..%2f..%2fetc%2fpasswd"} {
+		if a := s.do(request{method: "GET", path: path}); a.status != 404 || !strings.Contains(a.body, "no such file") {
+			t.Errorf("%q: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
 func TestJobFilesAreServedAndNothingElse(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

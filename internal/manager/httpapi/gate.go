@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -99,6 +100,9 @@ func (g *gate) admit(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, op.bodyLimit)
 		r, err := g.authorize(r, op)
 		if err == nil {
+			err = checkQuery(r)
+		}
+		if err == nil {
 			err = op.validate(r)
 		}
 		if err != nil {
@@ -126,6 +130,14 @@ func (g *gate) authorize(r *http.Request, op *operation) (*http.Request, error) 
 		return r, err
 	}
 	return r.WithContext(auth.WithWorker(r.Context(), workerID)), nil
+}
+
+// checkQuery refuses a query of which net/http would silently drop the parts that it cannot read.
+func checkQuery(r *http.Request) error {
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		return farm.Errorf(farm.CodeInvalid, "the query of the address cannot be read: %v", err)
+	}
+	return nil
 }
 
 // drain reads what is left of a body that nobody wants. Only then does net/http notice that the client goes away.

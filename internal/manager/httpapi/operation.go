@@ -3,8 +3,10 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -105,6 +107,25 @@ func (op *operation) validate(r *http.Request) error {
 	}
 	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
 		return badRequest(err)
+	}
+	return op.validateEnd(r)
+}
+
+// validateEnd refuses text after the JSON value of a body, which decoders pass over.
+func (op *operation) validateEnd(r *http.Request) error {
+	if !op.wantsJSON || r.GetBody == nil {
+		return nil
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return badRequest(err)
+	}
+	decoder := json.NewDecoder(body)
+	if err := decoder.Decode(new(json.RawMessage)); err != nil {
+		return badRequest(fmt.Errorf("request body has an error: %w", err))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return farm.Errorf(farm.CodeInvalid, "request body has an error: text follows the JSON value")
 	}
 	return nil
 }

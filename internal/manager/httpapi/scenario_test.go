@@ -59,6 +59,7 @@ func TestRequestsGetTheAnswersOfTheContract(t *testing.T) {
 		{name: "setting of the wrong type", method: "POST", path: "/api/v3/jobs", body: jobStart + `,"settings":{"message":"x","sleep_repeats":"many"}}`, status: 400, contains: []string{"sleep_repeats"}},
 		{name: "missing property", method: "POST", path: "/api/v3/jobs", body: `{"name":"x","submitter_platform":"linux"}`, status: 400, contains: []string{"request body has an error", "type", `"code":400`}},
 		{name: "property of the wrong type", method: "POST", path: "/api/v3/jobs", body: `{"name":5,"type":"x","submitter_platform":"linux"}`, status: 400, contains: []string{"request body has an error", "name"}},
+		{name: "text after the JSON", method: "POST", path: "/api/v3/jobs/" + job.ID + "/setpriority", body: `{"priority":80} trailing{`, status: 400, contains: []string{"text follows"}},
 		{name: "no JSON", method: "POST", path: "/api/v3/jobs", body: `{oops`, status: 400, contains: []string{"request body has an error"}},
 		{name: "no body", method: "POST", path: "/api/v3/jobs", status: 400, contains: []string{"request body has an error"}},
 		{name: "a form", method: "POST", path: "/api/v3/jobs", body: "name=x", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, status: 400, contains: []string{"Content-Type"}},
@@ -91,6 +92,7 @@ func TestRequestsGetTheAnswersOfTheContract(t *testing.T) {
 
 		{name: "page too large", method: "GET", path: "/api/v3/jobs?limit=1001", status: 400, contains: []string{"limit"}},
 		{name: "page of no number", method: "GET", path: "/api/v3/jobs?limit=ten", status: 400, contains: []string{"limit"}},
+		{name: "semicolon in the query", method: "GET", path: "/api/v3/jobs?order_by=name;limit=1", status: 400, contains: []string{"query", "semicolon"}},
 		{name: "unknown order", method: "GET", path: "/api/v3/jobs?order_by=zebra", status: 400, contains: []string{"zebra"}},
 		{name: "unknown status to list", method: "GET", path: "/api/v3/jobs?status_in=zebra", status: 400, contains: []string{"status_in"}},
 		{name: "cursor of something else", method: "GET", path: "/api/v3/jobs?after=zebra", status: 400, contains: []string{"after"}},
