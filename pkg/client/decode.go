@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"flamenco.farm/pkg/api"
 )
@@ -37,6 +38,9 @@ func decode[T any](resp *http.Response, err error) (answer[T], error) {
 		return a, errorFrom(resp)
 	}
 	defer drop(resp)
+	if kind := resp.Header.Get("Content-Type"); !strings.Contains(kind, "json") {
+		return a, fmt.Errorf("%s answers %q instead of JSON: is this the address of a Manager?", resp.Request.URL, kind)
+	}
 	if err := json.NewDecoder(resp.Body).Decode(&a.body); err != nil {
 		return a, fmt.Errorf("read the answer to %s %s: %w", resp.Request.Method, resp.Request.URL.Path, err)
 	}
