@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 const (
 	chunkSize    = 10240     // bytes of log that are sent at once
 	backlogChunk = 256 << 10 // the same while updates are waiting: output comes faster than it leaves
-	backlogLimit = 32 << 20  // bytes in the outbox beyond which output is left out
+	backlogLimit = 32 << 20  // bytes in the outbox beyond which output is left out, but for
+	tailKept     = 64 << 10  // its last bytes, which tell how the task ended
 	firstDelay   = 100 * time.Millisecond
 	updateEvery  = 2 * time.Second
 )
@@ -52,7 +54,7 @@ type reporter struct {
 	mu       sync.Mutex
 	pending  update
 	text     []byte // log of pending
-	leftOut  int    // bytes of log
+	leftOut  int    // bytes of log, before text
 	sequence int64
 	steps    int
 	last     time.Time // of the last update
@@ -132,30 +134,33 @@ func (r *reporter) command(c commandState) {
 func (r *reporter) line(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	count, size := r.box.Size()
-	if size > backlogLimit {
-		r.leftOut += len(text) + 1
-		return
-	}
-	r.tellLeftOut()
 	r.text = append(append(r.text, text...), '\n')
+	count, size := r.box.Size()
 	limit := chunkSize
 	if count > 2 {
 		limit = backlogChunk
 	}
-	if len(r.text) > limit {
+	switch {
+	case size > backlogLimit:
+		r.leaveOut()
+	case len(r.text) > limit:
 		r.send()
 		return
 	}
 	r.later()
 }
 
-// tellLeftOut puts a note where output is missing. The lock is held.
-func (r *reporter) tellLeftOut() {
-	if r.leftOut > 0 {
-		r.text = fmt.Appendf(r.text, "[%d bytes of output left out: the Manager could not take them in time]\n", r.leftOut)
-		r.leftOut = 0
+// leaveOut forgets all but the last lines of the pending log, now and then. The lock is held.
+func (r *reporter) leaveOut() {
+	if len(r.text) < 2*tailKept {
+		return
 	}
+	cut := len(r.text) - tailKept
+	if end := bytes.IndexByte(r.text[cut:len(r.text)-1], '\n'); end >= 0 {
+		cut += end + 1
+	}
+	r.leftOut += cut
+	r.text = append(r.text[:0], r.text[cut:]...)
 }
 
 // step counts completed steps, and says what the task is doing.
@@ -176,7 +181,6 @@ func (r *reporter) finished(status farm.TaskStatus, activity string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pending.Status, r.pending.Activity = status, activity
-	r.tellLeftOut()
 	r.send()
 	r.closed = true
 }
@@ -206,6 +210,9 @@ func (r *reporter) later() {
 // send puts the pending update into the outbox. The lock is held.
 func (r *reporter) send() {
 	r.pending.Log = string(r.text)
+	if r.leftOut > 0 {
+		r.pending.Log = fmt.Sprintf("[%d bytes of output left out: the Manager could not take them in time]\n%s", r.leftOut, r.text)
+	}
 	if r.closed || r.pending == (update{}) {
 		return
 	}
@@ -220,6 +227,6 @@ func (r *reporter) send() {
 	if err != nil {
 		r.log.Error("cannot store an update", "task", r.task, "kept in memory", kept, "error", err)
 	}
-	r.pending, r.text = update{}, r.text[:0]
+	r.pending, r.text, r.leftOut = update{}, r.text[:0], 0
 	r.last = time.Now()
 }
