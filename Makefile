@@ -46,7 +46,7 @@ webapp: ## Check that the web page is there (it is written by hand and needs no 
 	@test -s web/app/index.html || { echo 'web/app/index.html is missing: the Manager would have no page to show.' >&2; exit 1; }
 
 ##@ Test
-.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests bench
+.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests bench fuzz
 check: format-check vet spdx lint unit-tests ## Quick checks before a commit: format, vet, lint, licence lines, unit tests
 
 test: with-deps all format-check vet spdx lint cross-vet generate-check race-tests ## Everything, with the race detector and real renders
@@ -73,8 +73,8 @@ unit-tests:
 
 cross-vet:
 	@echo 'Vet for Windows and macOS'
-	@GOOS=windows go vet ./...
-	@GOOS=darwin go vet ./...
+	@for system in windows darwin; do for processor in amd64 arm64; do \
+		GOOS=$$system GOARCH=$$processor go vet ./... || { echo "go vet for $$system/$$processor failed"; exit 1; }; done; done
 
 race-tests:
 	@echo 'All tests, with the race detector'
@@ -83,6 +83,13 @@ race-tests:
 
 bench: ## Measure: Go benchmarks, with their figures
 	go test -run '^$$' -bench . -benchmem ./...
+
+FUZZTIME ?= 1m
+fuzz: ## Feed every parser of outside bytes with generated input, FUZZTIME=1m each
+	@go test -list '^Fuzz' ./... | \
+	awk '/^Fuzz/ { names[++n] = $$1 } /^(ok|\?)/ { for (i = 1; i <= n; i++) print $$2, names[i]; n = 0 }' | \
+	while read -r package name; do \
+		echo "== $$package $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; done
 
 ##@ Develop
 .PHONY: generate generate-check format tidy clean
@@ -117,8 +124,9 @@ clean: ## Remove what was built
 
 ##@ Set up
 .PHONY: with-deps demo-deps help
-with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg (Debian, Ubuntu)
-	@tools/with-deps gcc blender ffmpeg
+with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg, Python programs (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg python3
+	@tools/with-python
 
 demo-deps:
 	@tools/with-deps blender ffmpeg
