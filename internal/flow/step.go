@@ -113,6 +113,16 @@ func NextStep(j Job) Step {
 	return r.next(j)
 }
 
+// DeletionStep is NextStep for a job that is to be deleted: what could still run is canceled, and its status stays.
+func DeletionStep(j Job) Step {
+	j.RequeueCompleted = false
+	step := sweep(j, StepRule{Tasks: unfinished, TasksTo: farm.TaskCanceled})
+	if !step.None() {
+		step.Reason = "the job is being deleted"
+	}
+	return step
+}
+
 // sweep is the mass change of a rule, or none if no task is left to change.
 func sweep(j Job, r StepRule) Step {
 	tasks := slices.Clone(r.Tasks)

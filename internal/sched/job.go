@@ -41,6 +41,9 @@ func (s *Service) SetJobStatus(ctx context.Context, jobID string, asked farm.Job
 	more := false
 	err := s.store.Do(ctx, func(tx *store.Tx) error {
 		j, err := lockJob(tx, jobID, at...)
+		if err == nil && j.DeleteRequested {
+			err = errDeleting
+		}
 		if err != nil {
 			return err
 		}
@@ -132,7 +135,9 @@ func (s *Service) Unblock(ctx context.Context, jobID string, entries []farm.Bloc
 
 // WaitJob returns when the job is at another revision than the one named, is gone, or ctx ends.
 func (s *Service) WaitJob(ctx context.Context, jobID string, revision int64) error {
-	sub := s.Bus.Subscribe(func(c farm.Change) bool { return c.JobID == jobID })
+	sub := s.Bus.Subscribe(func(c farm.Change) bool {
+		return c.JobID == jobID || (c.Kind == farm.ChangeRefresh && c.JobID == "")
+	})
 	defer sub.Close()
 	for {
 		j, err := s.store.Job(ctx, jobID)
@@ -163,6 +168,9 @@ func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.Task
 	after := aftermath{jobID: t.JobID, taskID: taskID}
 	err = s.store.DoAlone(ctx, func(tx *store.Tx) error {
 		j, err := lockJob(tx, t.JobID)
+		if err == nil && j.DeleteRequested {
+			err = errDeleting
+		}
 		if err != nil {
 			return err
 		}

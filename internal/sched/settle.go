@@ -24,7 +24,7 @@ const (
 // done outside this transaction, by settle.
 func rest(tx *store.Tx, j *store.Job, why store.Why) (more bool, err error) {
 	for {
-		step := flow.NextStep(flowJob(j))
+		step := nextStep(j)
 		switch {
 		case step.None():
 			return false, nil
@@ -35,6 +35,14 @@ func rest(tx *store.Tx, j *store.Job, why store.Why) (more bool, err error) {
 			return false, err
 		}
 	}
+}
+
+// nextStep is what has to happen next so that a job comes to rest.
+func nextStep(j *store.Job) flow.Step {
+	if j.DeleteRequested {
+		return flow.DeletionStep(flowJob(j))
+	}
+	return flow.NextStep(flowJob(j))
 }
 
 // take gives the job the status of a step.
@@ -103,7 +111,7 @@ func (s *Service) settleSlice(ctx context.Context, jobID string, after *int) (do
 		if err != nil {
 			return err
 		}
-		step := flow.NextStep(flowJob(j))
+		step := nextStep(j)
 		switch {
 		case step.None():
 			done = true

@@ -172,6 +172,12 @@ func (s *Service) reporter(tx *store.Tx, u Update) (*store.Worker, *store.Task, 
 // stillOurs tells whether what the last assigned worker reports counts. A task that was lost and that nobody else got
 // meanwhile is finished, or goes on, as if nothing had happened; for any other that is not active it is too late.
 func stillOurs(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worker, u Update, after *aftermath) (bool, error) {
+	if j.DeleteRequested {
+		if u.Status != nil {
+			after.late = errDeleting.Message
+		}
+		return false, nil
+	}
 	if t.Status == farm.TaskActive {
 		return true, nil
 	}

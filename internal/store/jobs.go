@@ -30,6 +30,9 @@ type Job struct {
 	wasTag           int64
 }
 
+// runnable reports whether tasks of the job are handed out.
+func (j *Job) runnable() bool { return j.Status.Runnable() && !j.DeleteRequested }
+
 // Job locks a job.
 func (tx *Tx) Job(id string) (*Job, error) {
 	row, err := tx.q.LockJob(tx.ctx, id)
@@ -73,12 +76,12 @@ func (tx *Tx) SaveJob(j *Job, why Why) error {
 	was := j.was
 	if was.Runnable() != j.Status.Runnable() || j.wasPriority != j.Priority || j.wasTag != j.tag {
 		err := tx.q.SetJobReadyFromJob(tx.ctx, query.SetJobReadyFromJobParams{
-			JobID: j.id, Runnable: j.Status.Runnable(), Priority: int64(j.Priority), TagID: nullID(j.tag),
+			JobID: j.id, Runnable: j.runnable(), Priority: int64(j.Priority), TagID: nullID(j.tag),
 		})
 		if err != nil {
 			return err
 		}
-		if j.Status.Runnable() && j.Ready > 0 {
+		if j.runnable() && j.Ready > 0 {
 			tx.workAdded(j, "")
 		}
 	}
@@ -104,7 +107,7 @@ func (tx *Tx) addReady(j *Job, taskType string, n int) error {
 		return nil
 	}
 	j.Ready += n
-	if n > 0 && j.Status.Runnable() {
+	if n > 0 && j.runnable() {
 		tx.workAdded(j, taskType)
 	}
 	return tx.q.AddReady(tx.ctx, query.AddReadyParams{JobID: j.id, TaskType: taskType, N: int64(n)})

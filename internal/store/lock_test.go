@@ -190,3 +190,36 @@ func TestADatabaseIsAsDurableAsAskedFor(t *testing.T) {
 		}
 	}
 }
+
+func TestAProcessOfTheManagerOpensItsDatabaseBesideIt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "farm.sqlite")
+	s := open(t, Options{Database: path})
+	if _, err := Open(t.Context(), Options{Database: path, Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second Manager: %v", err)
+	}
+	beside := open(t, Options{Database: path, Beside: true})
+	for _, one := range []*Store{s, beside} {
+		if err := one.Do(t.Context(), addTag(fmt.Sprintf("%p", one))); err != nil {
+			t.Error(err)
+		}
+	}
+	wantTags(t, s, fmt.Sprintf("%p", s), fmt.Sprintf("%p", beside))
+}
+
+func TestADatabaseOfAnotherVersionIsNotOpenedBesideItsManager(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "farm.sqlite")
+	s := open(t, Options{Database: path})
+	if _, err := s.write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)"); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := Open(t.Context(), Options{Database: path, Beside: true, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		opened.Close()
+		t.Fatal("it was opened")
+	}
+	if !strings.Contains(err.Error(), "version 99999") {
+		t.Error(err)
+	}
+}

@@ -29,7 +29,7 @@ func lockDatabase(database string) (*lockFile, error) {
 	if err := tryLock(file); err != nil {
 		owner, _ := os.ReadFile(path) // only for the message
 		file.Close()
-		return nil, fmt.Errorf("another Manager is using it (%s): %w", strings.TrimSpace(string(owner)), err)
+		return nil, fmt.Errorf("%w (%s): %w", ErrInUse, strings.TrimSpace(string(owner)), err)
 	}
 	host, _ := os.Hostname() // only for the message
 	line := fmt.Sprintf("process %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))

@@ -82,12 +82,16 @@ func (s *Store) waitUnlocked(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+func newMigrations(db *sql.DB) (*goose.Provider, error) {
 	folder, err := fs.Sub(migrations.FS, "sqlite")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, folder)
+	return goose.NewProvider(goose.DialectSQLite3, db, folder)
+}
+
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+	provider, err := newMigrations(db)
 	if err != nil {
 		return err
 	}
@@ -99,6 +103,19 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		log.Info("database schema brought up to date", "migrations", len(results))
 	}
 	return nil
+}
+
+// checkSchema refuses a database whose schema is another version's.
+func checkSchema(ctx context.Context, db *sql.DB) error {
+	provider, err := newMigrations(db)
+	if err != nil {
+		return err
+	}
+	found, wanted, err := provider.GetVersions(ctx)
+	if err == nil && found != wanted {
+		err = fmt.Errorf("its schema is of version %d, and this program needs %d", found, wanted)
+	}
+	return err
 }
 
 func sqliteCode(err error) int {

@@ -26,12 +26,18 @@ const (
 	DurabilityNormal Durability = "normal"
 )
 
+// ErrInUse is the reason why a database cannot be opened that another Manager has open.
+var ErrInUse = errors.New("another Manager is using it")
+
 // Options says which database to open and who hears of its changes.
 type Options struct {
 	Database    string        // path of the SQLite file
 	Durability  Durability    // "" = full
 	BusyTimeout time.Duration // how long a call waits for a locked database; 0 = 5 s
 	Log         *slog.Logger
+	// Beside opens a database that a Manager has open already, for a process that it started: the Manager keeps the lock, and
+	// a schema that is not ours is refused instead of being changed.
+	Beside bool
 	// OnCommit hears what each committed transaction changed, in the order of commits. It must not block.
 	OnCommit func([]farm.Change)
 }
@@ -70,8 +76,10 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, opts Options) (err error) {
-	if s.lock, err = lockDatabase(opts.Database); err != nil {
-		return err
+	if !opts.Beside {
+		if s.lock, err = lockDatabase(opts.Database); err != nil {
+			return err
+		}
 	}
 	if s.write, err = openSQLite(opts, writer); err != nil {
 		return err
@@ -79,7 +87,12 @@ func (s *Store) open(ctx context.Context, opts Options) (err error) {
 	if err = s.waitUnlocked(ctx, opts.BusyTimeout); err != nil {
 		return err
 	}
-	if err = migrate(ctx, s.write, opts.Log); err != nil {
+	if opts.Beside {
+		err = checkSchema(ctx, s.write)
+	} else {
+		err = migrate(ctx, s.write, opts.Log)
+	}
+	if err != nil {
 		return err
 	}
 	if s.read, err = openSQLite(opts, reader); err != nil {

@@ -87,6 +87,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countJobsByStatusStmt, err = db.PrepareContext(ctx, countJobsByStatus); err != nil {
 		return nil, fmt.Errorf("error preparing query CountJobsByStatus: %w", err)
 	}
+	if q.countLocksStmt, err = db.PrepareContext(ctx, countLocks); err != nil {
+		return nil, fmt.Errorf("error preparing query CountLocks: %w", err)
+	}
+	if q.countMarkedJobsStmt, err = db.PrepareContext(ctx, countMarkedJobs); err != nil {
+		return nil, fmt.Errorf("error preparing query CountMarkedJobs: %w", err)
+	}
 	if q.countWorkerFailuresStmt, err = db.PrepareContext(ctx, countWorkerFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query CountWorkerFailures: %w", err)
 	}
@@ -99,8 +105,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteBlocksOfTypeStmt, err = db.PrepareContext(ctx, deleteBlocksOfType); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteBlocksOfType: %w", err)
 	}
+	if q.deleteJobHistoryStmt, err = db.PrepareContext(ctx, deleteJobHistory); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteJobHistory: %w", err)
+	}
+	if q.deleteJobRowStmt, err = db.PrepareContext(ctx, deleteJobRow); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteJobRow: %w", err)
+	}
+	if q.deleteLockStmt, err = db.PrepareContext(ctx, deleteLock); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteLock: %w", err)
+	}
 	if q.deleteTagStmt, err = db.PrepareContext(ctx, deleteTag); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTag: %w", err)
+	}
+	if q.deleteTaskHistoryStmt, err = db.PrepareContext(ctx, deleteTaskHistory); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteTaskHistory: %w", err)
+	}
+	if q.deleteTasksStmt, err = db.PrepareContext(ctx, deleteTasks); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteTasks: %w", err)
 	}
 	if q.deleteWorkerTagsStmt, err = db.PrepareContext(ctx, deleteWorkerTags); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteWorkerTags: %w", err)
@@ -111,11 +132,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dependantsToRequeueStmt, err = db.PrepareContext(ctx, dependantsToRequeue); err != nil {
 		return nil, fmt.Errorf("error preparing query DependantsToRequeue: %w", err)
 	}
+	if q.doomedEndStmt, err = db.PrepareContext(ctx, doomedEnd); err != nil {
+		return nil, fmt.Errorf("error preparing query DoomedEnd: %w", err)
+	}
+	if q.doomedTotalsStmt, err = db.PrepareContext(ctx, doomedTotals); err != nil {
+		return nil, fmt.Errorf("error preparing query DoomedTotals: %w", err)
+	}
 	if q.endAttemptStepStmt, err = db.PrepareContext(ctx, endAttemptStep); err != nil {
 		return nil, fmt.Errorf("error preparing query EndAttemptStep: %w", err)
 	}
 	if q.failedByStmt, err = db.PrepareContext(ctx, failedBy); err != nil {
 		return nil, fmt.Errorf("error preparing query FailedBy: %w", err)
+	}
+	if q.forgetOperationsStmt, err = db.PrepareContext(ctx, forgetOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetOperations: %w", err)
 	}
 	if q.hopelessTasksStmt, err = db.PrepareContext(ctx, hopelessTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query HopelessTasks: %w", err)
@@ -137,6 +167,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertJobSpecStmt, err = db.PrepareContext(ctx, insertJobSpec); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertJobSpec: %w", err)
+	}
+	if q.insertLockStmt, err = db.PrepareContext(ctx, insertLock); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertLock: %w", err)
+	}
+	if q.insertOperationStmt, err = db.PrepareContext(ctx, insertOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertOperation: %w", err)
 	}
 	if q.insertStatusChangeStmt, err = db.PrepareContext(ctx, insertStatusChange); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertStatusChange: %w", err)
@@ -162,11 +198,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.jobStatusChangesStmt, err = db.PrepareContext(ctx, jobStatusChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query JobStatusChanges: %w", err)
 	}
+	if q.jobsToMarkStmt, err = db.PrepareContext(ctx, jobsToMark); err != nil {
+		return nil, fmt.Errorf("error preparing query JobsToMark: %w", err)
+	}
 	if q.jobsWithFailuresStmt, err = db.PrepareContext(ctx, jobsWithFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query JobsWithFailures: %w", err)
 	}
 	if q.liveJobsWithTagStmt, err = db.PrepareContext(ctx, liveJobsWithTag); err != nil {
 		return nil, fmt.Errorf("error preparing query LiveJobsWithTag: %w", err)
+	}
+	if q.lockByNameStmt, err = db.PrepareContext(ctx, lockByName); err != nil {
+		return nil, fmt.Errorf("error preparing query LockByName: %w", err)
 	}
 	if q.lockJobStmt, err = db.PrepareContext(ctx, lockJob); err != nil {
 		return nil, fmt.Errorf("error preparing query LockJob: %w", err)
@@ -177,11 +219,29 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.lockTaskByIDStmt, err = db.PrepareContext(ctx, lockTaskByID); err != nil {
 		return nil, fmt.Errorf("error preparing query LockTaskByID: %w", err)
 	}
+	if q.locksOfStmt, err = db.PrepareContext(ctx, locksOf); err != nil {
+		return nil, fmt.Errorf("error preparing query LocksOf: %w", err)
+	}
+	if q.markJobsStmt, err = db.PrepareContext(ctx, markJobs); err != nil {
+		return nil, fmt.Errorf("error preparing query MarkJobs: %w", err)
+	}
+	if q.markReadyStmt, err = db.PrepareContext(ctx, markReady); err != nil {
+		return nil, fmt.Errorf("error preparing query MarkReady: %w", err)
+	}
+	if q.markedJobsStmt, err = db.PrepareContext(ctx, markedJobs); err != nil {
+		return nil, fmt.Errorf("error preparing query MarkedJobs: %w", err)
+	}
 	if q.openDependencyStmt, err = db.PrepareContext(ctx, openDependency); err != nil {
 		return nil, fmt.Errorf("error preparing query OpenDependency: %w", err)
 	}
+	if q.operationByUUIDStmt, err = db.PrepareContext(ctx, operationByUUID); err != nil {
+		return nil, fmt.Errorf("error preparing query OperationByUUID: %w", err)
+	}
 	if q.projectByUUIDStmt, err = db.PrepareContext(ctx, projectByUUID); err != nil {
 		return nil, fmt.Errorf("error preparing query ProjectByUUID: %w", err)
+	}
+	if q.queuedOperationsStmt, err = db.PrepareContext(ctx, queuedOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query QueuedOperations: %w", err)
 	}
 	if q.reopenAttemptStmt, err = db.PrepareContext(ctx, reopenAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query ReopenAttempt: %w", err)
@@ -192,8 +252,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.reopenedAttemptStmt, err = db.PrepareContext(ctx, reopenedAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query ReopenedAttempt: %w", err)
 	}
+	if q.runningOperationsStmt, err = db.PrepareContext(ctx, runningOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query RunningOperations: %w", err)
+	}
 	if q.setJobReadyFromJobStmt, err = db.PrepareContext(ctx, setJobReadyFromJob); err != nil {
 		return nil, fmt.Errorf("error preparing query SetJobReadyFromJob: %w", err)
+	}
+	if q.shrinkJobStmt, err = db.PrepareContext(ctx, shrinkJob); err != nil {
+		return nil, fmt.Errorf("error preparing query ShrinkJob: %w", err)
 	}
 	if q.silentWorkersStmt, err = db.PrepareContext(ctx, silentWorkers); err != nil {
 		return nil, fmt.Errorf("error preparing query SilentWorkers: %w", err)
@@ -270,6 +336,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateJobStmt, err = db.PrepareContext(ctx, updateJob); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateJob: %w", err)
 	}
+	if q.updateLockStmt, err = db.PrepareContext(ctx, updateLock); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateLock: %w", err)
+	}
+	if q.updateOperationStmt, err = db.PrepareContext(ctx, updateOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateOperation: %w", err)
+	}
 	if q.updateTagStmt, err = db.PrepareContext(ctx, updateTag); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateTag: %w", err)
 	}
@@ -278,6 +350,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.updateWorkerStmt, err = db.PrepareContext(ctx, updateWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateWorker: %w", err)
+	}
+	if q.waitingOperationStmt, err = db.PrepareContext(ctx, waitingOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query WaitingOperation: %w", err)
 	}
 	if q.workerByUUIDStmt, err = db.PrepareContext(ctx, workerByUUID); err != nil {
 		return nil, fmt.Errorf("error preparing query WorkerByUUID: %w", err)
@@ -407,6 +482,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countJobsByStatusStmt: %w", cerr)
 		}
 	}
+	if q.countLocksStmt != nil {
+		if cerr := q.countLocksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countLocksStmt: %w", cerr)
+		}
+	}
+	if q.countMarkedJobsStmt != nil {
+		if cerr := q.countMarkedJobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countMarkedJobsStmt: %w", cerr)
+		}
+	}
 	if q.countWorkerFailuresStmt != nil {
 		if cerr := q.countWorkerFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countWorkerFailuresStmt: %w", cerr)
@@ -427,9 +512,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteBlocksOfTypeStmt: %w", cerr)
 		}
 	}
+	if q.deleteJobHistoryStmt != nil {
+		if cerr := q.deleteJobHistoryStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteJobHistoryStmt: %w", cerr)
+		}
+	}
+	if q.deleteJobRowStmt != nil {
+		if cerr := q.deleteJobRowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteJobRowStmt: %w", cerr)
+		}
+	}
+	if q.deleteLockStmt != nil {
+		if cerr := q.deleteLockStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteLockStmt: %w", cerr)
+		}
+	}
 	if q.deleteTagStmt != nil {
 		if cerr := q.deleteTagStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTagStmt: %w", cerr)
+		}
+	}
+	if q.deleteTaskHistoryStmt != nil {
+		if cerr := q.deleteTaskHistoryStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteTaskHistoryStmt: %w", cerr)
+		}
+	}
+	if q.deleteTasksStmt != nil {
+		if cerr := q.deleteTasksStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteTasksStmt: %w", cerr)
 		}
 	}
 	if q.deleteWorkerTagsStmt != nil {
@@ -447,6 +557,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dependantsToRequeueStmt: %w", cerr)
 		}
 	}
+	if q.doomedEndStmt != nil {
+		if cerr := q.doomedEndStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing doomedEndStmt: %w", cerr)
+		}
+	}
+	if q.doomedTotalsStmt != nil {
+		if cerr := q.doomedTotalsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing doomedTotalsStmt: %w", cerr)
+		}
+	}
 	if q.endAttemptStepStmt != nil {
 		if cerr := q.endAttemptStepStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endAttemptStepStmt: %w", cerr)
@@ -455,6 +575,11 @@ func (q *Queries) Close() error {
 	if q.failedByStmt != nil {
 		if cerr := q.failedByStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing failedByStmt: %w", cerr)
+		}
+	}
+	if q.forgetOperationsStmt != nil {
+		if cerr := q.forgetOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetOperationsStmt: %w", cerr)
 		}
 	}
 	if q.hopelessTasksStmt != nil {
@@ -490,6 +615,16 @@ func (q *Queries) Close() error {
 	if q.insertJobSpecStmt != nil {
 		if cerr := q.insertJobSpecStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertJobSpecStmt: %w", cerr)
+		}
+	}
+	if q.insertLockStmt != nil {
+		if cerr := q.insertLockStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertLockStmt: %w", cerr)
+		}
+	}
+	if q.insertOperationStmt != nil {
+		if cerr := q.insertOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertOperationStmt: %w", cerr)
 		}
 	}
 	if q.insertStatusChangeStmt != nil {
@@ -532,6 +667,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing jobStatusChangesStmt: %w", cerr)
 		}
 	}
+	if q.jobsToMarkStmt != nil {
+		if cerr := q.jobsToMarkStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing jobsToMarkStmt: %w", cerr)
+		}
+	}
 	if q.jobsWithFailuresStmt != nil {
 		if cerr := q.jobsWithFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing jobsWithFailuresStmt: %w", cerr)
@@ -540,6 +680,11 @@ func (q *Queries) Close() error {
 	if q.liveJobsWithTagStmt != nil {
 		if cerr := q.liveJobsWithTagStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing liveJobsWithTagStmt: %w", cerr)
+		}
+	}
+	if q.lockByNameStmt != nil {
+		if cerr := q.lockByNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockByNameStmt: %w", cerr)
 		}
 	}
 	if q.lockJobStmt != nil {
@@ -557,14 +702,44 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lockTaskByIDStmt: %w", cerr)
 		}
 	}
+	if q.locksOfStmt != nil {
+		if cerr := q.locksOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing locksOfStmt: %w", cerr)
+		}
+	}
+	if q.markJobsStmt != nil {
+		if cerr := q.markJobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing markJobsStmt: %w", cerr)
+		}
+	}
+	if q.markReadyStmt != nil {
+		if cerr := q.markReadyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing markReadyStmt: %w", cerr)
+		}
+	}
+	if q.markedJobsStmt != nil {
+		if cerr := q.markedJobsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing markedJobsStmt: %w", cerr)
+		}
+	}
 	if q.openDependencyStmt != nil {
 		if cerr := q.openDependencyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing openDependencyStmt: %w", cerr)
 		}
 	}
+	if q.operationByUUIDStmt != nil {
+		if cerr := q.operationByUUIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing operationByUUIDStmt: %w", cerr)
+		}
+	}
 	if q.projectByUUIDStmt != nil {
 		if cerr := q.projectByUUIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing projectByUUIDStmt: %w", cerr)
+		}
+	}
+	if q.queuedOperationsStmt != nil {
+		if cerr := q.queuedOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing queuedOperationsStmt: %w", cerr)
 		}
 	}
 	if q.reopenAttemptStmt != nil {
@@ -582,9 +757,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing reopenedAttemptStmt: %w", cerr)
 		}
 	}
+	if q.runningOperationsStmt != nil {
+		if cerr := q.runningOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing runningOperationsStmt: %w", cerr)
+		}
+	}
 	if q.setJobReadyFromJobStmt != nil {
 		if cerr := q.setJobReadyFromJobStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setJobReadyFromJobStmt: %w", cerr)
+		}
+	}
+	if q.shrinkJobStmt != nil {
+		if cerr := q.shrinkJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing shrinkJobStmt: %w", cerr)
 		}
 	}
 	if q.silentWorkersStmt != nil {
@@ -712,6 +897,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateJobStmt: %w", cerr)
 		}
 	}
+	if q.updateLockStmt != nil {
+		if cerr := q.updateLockStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateLockStmt: %w", cerr)
+		}
+	}
+	if q.updateOperationStmt != nil {
+		if cerr := q.updateOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateOperationStmt: %w", cerr)
+		}
+	}
 	if q.updateTagStmt != nil {
 		if cerr := q.updateTagStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateTagStmt: %w", cerr)
@@ -725,6 +920,11 @@ func (q *Queries) Close() error {
 	if q.updateWorkerStmt != nil {
 		if cerr := q.updateWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateWorkerStmt: %w", cerr)
+		}
+	}
+	if q.waitingOperationStmt != nil {
+		if cerr := q.waitingOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing waitingOperationStmt: %w", cerr)
 		}
 	}
 	if q.workerByUUIDStmt != nil {
@@ -817,16 +1017,26 @@ type Queries struct {
 	countEligibleForTaskStmt  *sql.Stmt
 	countFailuresStmt         *sql.Stmt
 	countJobsByStatusStmt     *sql.Stmt
+	countLocksStmt            *sql.Stmt
+	countMarkedJobsStmt       *sql.Stmt
 	countWorkerFailuresStmt   *sql.Stmt
 	countWorkersByStatusStmt  *sql.Stmt
 	deleteBlockStmt           *sql.Stmt
 	deleteBlocksOfTypeStmt    *sql.Stmt
+	deleteJobHistoryStmt      *sql.Stmt
+	deleteJobRowStmt          *sql.Stmt
+	deleteLockStmt            *sql.Stmt
 	deleteTagStmt             *sql.Stmt
+	deleteTaskHistoryStmt     *sql.Stmt
+	deleteTasksStmt           *sql.Stmt
 	deleteWorkerTagsStmt      *sql.Stmt
 	deleteWorkerTaskTypesStmt *sql.Stmt
 	dependantsToRequeueStmt   *sql.Stmt
+	doomedEndStmt             *sql.Stmt
+	doomedTotalsStmt          *sql.Stmt
 	endAttemptStepStmt        *sql.Stmt
 	failedByStmt              *sql.Stmt
+	forgetOperationsStmt      *sql.Stmt
 	hopelessTasksStmt         *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertBlockStmt           *sql.Stmt
@@ -834,6 +1044,8 @@ type Queries struct {
 	insertJobStmt             *sql.Stmt
 	insertJobReadyStmt        *sql.Stmt
 	insertJobSpecStmt         *sql.Stmt
+	insertLockStmt            *sql.Stmt
+	insertOperationStmt       *sql.Stmt
 	insertStatusChangeStmt    *sql.Stmt
 	insertTagStmt             *sql.Stmt
 	insertWorkerStmt          *sql.Stmt
@@ -842,17 +1054,27 @@ type Queries struct {
 	jobByUUIDStmt             *sql.Stmt
 	jobSpecStmt               *sql.Stmt
 	jobStatusChangesStmt      *sql.Stmt
+	jobsToMarkStmt            *sql.Stmt
 	jobsWithFailuresStmt      *sql.Stmt
 	liveJobsWithTagStmt       *sql.Stmt
+	lockByNameStmt            *sql.Stmt
 	lockJobStmt               *sql.Stmt
 	lockTaskStmt              *sql.Stmt
 	lockTaskByIDStmt          *sql.Stmt
+	locksOfStmt               *sql.Stmt
+	markJobsStmt              *sql.Stmt
+	markReadyStmt             *sql.Stmt
+	markedJobsStmt            *sql.Stmt
 	openDependencyStmt        *sql.Stmt
+	operationByUUIDStmt       *sql.Stmt
 	projectByUUIDStmt         *sql.Stmt
+	queuedOperationsStmt      *sql.Stmt
 	reopenAttemptStmt         *sql.Stmt
 	reopenDependantsStmt      *sql.Stmt
 	reopenedAttemptStmt       *sql.Stmt
+	runningOperationsStmt     *sql.Stmt
 	setJobReadyFromJobStmt    *sql.Stmt
+	shrinkJobStmt             *sql.Stmt
 	silentWorkersStmt         *sql.Stmt
 	sliceActiveStmt           *sql.Stmt
 	sliceCloseAttemptsStmt    *sql.Stmt
@@ -878,9 +1100,12 @@ type Queries struct {
 	unsettledJobsStmt         *sql.Stmt
 	untouchedTasksStmt        *sql.Stmt
 	updateJobStmt             *sql.Stmt
+	updateLockStmt            *sql.Stmt
+	updateOperationStmt       *sql.Stmt
 	updateTagStmt             *sql.Stmt
 	updateTaskStmt            *sql.Stmt
 	updateWorkerStmt          *sql.Stmt
+	waitingOperationStmt      *sql.Stmt
 	workerByUUIDStmt          *sql.Stmt
 	workerSecretStmt          *sql.Stmt
 	workerStatusChangesStmt   *sql.Stmt
@@ -914,16 +1139,26 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countEligibleForTaskStmt:  q.countEligibleForTaskStmt,
 		countFailuresStmt:         q.countFailuresStmt,
 		countJobsByStatusStmt:     q.countJobsByStatusStmt,
+		countLocksStmt:            q.countLocksStmt,
+		countMarkedJobsStmt:       q.countMarkedJobsStmt,
 		countWorkerFailuresStmt:   q.countWorkerFailuresStmt,
 		countWorkersByStatusStmt:  q.countWorkersByStatusStmt,
 		deleteBlockStmt:           q.deleteBlockStmt,
 		deleteBlocksOfTypeStmt:    q.deleteBlocksOfTypeStmt,
+		deleteJobHistoryStmt:      q.deleteJobHistoryStmt,
+		deleteJobRowStmt:          q.deleteJobRowStmt,
+		deleteLockStmt:            q.deleteLockStmt,
 		deleteTagStmt:             q.deleteTagStmt,
+		deleteTaskHistoryStmt:     q.deleteTaskHistoryStmt,
+		deleteTasksStmt:           q.deleteTasksStmt,
 		deleteWorkerTagsStmt:      q.deleteWorkerTagsStmt,
 		deleteWorkerTaskTypesStmt: q.deleteWorkerTaskTypesStmt,
 		dependantsToRequeueStmt:   q.dependantsToRequeueStmt,
+		doomedEndStmt:             q.doomedEndStmt,
+		doomedTotalsStmt:          q.doomedTotalsStmt,
 		endAttemptStepStmt:        q.endAttemptStepStmt,
 		failedByStmt:              q.failedByStmt,
+		forgetOperationsStmt:      q.forgetOperationsStmt,
 		hopelessTasksStmt:         q.hopelessTasksStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertBlockStmt:           q.insertBlockStmt,
@@ -931,6 +1166,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertJobStmt:             q.insertJobStmt,
 		insertJobReadyStmt:        q.insertJobReadyStmt,
 		insertJobSpecStmt:         q.insertJobSpecStmt,
+		insertLockStmt:            q.insertLockStmt,
+		insertOperationStmt:       q.insertOperationStmt,
 		insertStatusChangeStmt:    q.insertStatusChangeStmt,
 		insertTagStmt:             q.insertTagStmt,
 		insertWorkerStmt:          q.insertWorkerStmt,
@@ -939,17 +1176,27 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		jobByUUIDStmt:             q.jobByUUIDStmt,
 		jobSpecStmt:               q.jobSpecStmt,
 		jobStatusChangesStmt:      q.jobStatusChangesStmt,
+		jobsToMarkStmt:            q.jobsToMarkStmt,
 		jobsWithFailuresStmt:      q.jobsWithFailuresStmt,
 		liveJobsWithTagStmt:       q.liveJobsWithTagStmt,
+		lockByNameStmt:            q.lockByNameStmt,
 		lockJobStmt:               q.lockJobStmt,
 		lockTaskStmt:              q.lockTaskStmt,
 		lockTaskByIDStmt:          q.lockTaskByIDStmt,
+		locksOfStmt:               q.locksOfStmt,
+		markJobsStmt:              q.markJobsStmt,
+		markReadyStmt:             q.markReadyStmt,
+		markedJobsStmt:            q.markedJobsStmt,
 		openDependencyStmt:        q.openDependencyStmt,
+		operationByUUIDStmt:       q.operationByUUIDStmt,
 		projectByUUIDStmt:         q.projectByUUIDStmt,
+		queuedOperationsStmt:      q.queuedOperationsStmt,
 		reopenAttemptStmt:         q.reopenAttemptStmt,
 		reopenDependantsStmt:      q.reopenDependantsStmt,
 		reopenedAttemptStmt:       q.reopenedAttemptStmt,
+		runningOperationsStmt:     q.runningOperationsStmt,
 		setJobReadyFromJobStmt:    q.setJobReadyFromJobStmt,
+		shrinkJobStmt:             q.shrinkJobStmt,
 		silentWorkersStmt:         q.silentWorkersStmt,
 		sliceActiveStmt:           q.sliceActiveStmt,
 		sliceCloseAttemptsStmt:    q.sliceCloseAttemptsStmt,
@@ -975,9 +1222,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		unsettledJobsStmt:         q.unsettledJobsStmt,
 		untouchedTasksStmt:        q.untouchedTasksStmt,
 		updateJobStmt:             q.updateJobStmt,
+		updateLockStmt:            q.updateLockStmt,
+		updateOperationStmt:       q.updateOperationStmt,
 		updateTagStmt:             q.updateTagStmt,
 		updateTaskStmt:            q.updateTaskStmt,
 		updateWorkerStmt:          q.updateWorkerStmt,
+		waitingOperationStmt:      q.waitingOperationStmt,
 		workerByUUIDStmt:          q.workerByUUIDStmt,
 		workerSecretStmt:          q.workerSecretStmt,
 		workerStatusChangesStmt:   q.workerStatusChangesStmt,

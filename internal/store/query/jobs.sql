@@ -51,11 +51,12 @@ INSERT INTO job_ready (job_id, task_type, tag_id, priority, runnable, ready_coun
 VALUES (@job_id, @task_type, @tag_id, @priority, @runnable, @ready_count);
 
 -- name: UnsettledJobs :many
--- Jobs that are on their way to a status, or that still have tasks their status does not allow.
-SELECT uuid FROM jobs
-WHERE status IN ('cancel-requested', 'pause-requested', 'requeueing')
-    OR (status IN ('failed', 'canceled') AND n_queued + n_active + n_soft_failed > 0)
-ORDER BY id;
+-- Jobs that are on their way to a status, or that still have tasks their status or their deletion does not allow.
+SELECT j.uuid FROM jobs j WHERE j.id IN (
+    SELECT s.id FROM jobs s WHERE s.status IN ('cancel-requested', 'pause-requested', 'requeueing')
+        OR (s.status IN ('failed', 'canceled') AND s.n_queued + s.n_active + s.n_soft_failed > 0)
+    UNION SELECT d.id FROM jobs d WHERE d.delete_requested_at > 0 AND d.n_queued + d.n_active + d.n_soft_failed > 0)
+ORDER BY j.id;
 
 -- name: JobsWithFailures :many
 -- Running jobs with waiting tasks that failed before.

@@ -84,6 +84,32 @@ type JobSpec struct {
 	SubmitterPlatform string
 }
 
+type Lock struct {
+	Name    string
+	Owner   string
+	Epoch   int64
+	Version int64
+}
+
+type Operation struct {
+	ID                int64
+	Uuid              string
+	Kind              string
+	Params            string
+	Status            string
+	Activity          string
+	Done              int64
+	Total             int64
+	Who               string
+	Runs              int64
+	Crashes           int64
+	CreatedAt         micros.Time
+	StartedAt         micros.Time
+	EndedAt           micros.Time
+	CancelRequestedAt micros.Time
+	Revision          int64
+}
+
 type Project struct {
 	ID        int64
 	Uuid      string

@@ -133,10 +133,23 @@ WHERE r.ready_count <> COALESCE(c.n, 0)`},
 SELECT DISTINCT 'job ' || t.job_id || ' type ' || t.type FROM tasks t
 WHERE NOT EXISTS (SELECT 1 FROM job_ready r WHERE r.job_id = t.job_id AND r.task_type = t.type)`},
 
-	{"job_ready repeats priority, tag and status of its job", `
+	{"job_ready repeats priority, tag and status of its job, and whether it is to be deleted", `
 SELECT 'job ' || j.uuid || ' type ' || r.task_type FROM job_ready r JOIN jobs j ON j.id = r.job_id
-WHERE r.priority <> j.priority OR r.runnable <> (j.status IN ('queued', 'active'))
+WHERE r.priority <> j.priority OR r.runnable <> (j.status IN ('queued', 'active') AND j.delete_requested_at = 0)
     OR COALESCE(r.tag_id, 0) <> COALESCE(j.tag_id, 0)`},
+
+	{"a lock is held by the present run of an operation that runs", `
+SELECT 'lock ' || l.name || ' epoch ' || l.epoch FROM locks l LEFT JOIN operations o ON o.uuid = l.owner
+WHERE o.id IS NULL OR o.status <> 'running' OR o.runs <> l.epoch`},
+
+	{"an operation has ended when its status says so", `
+SELECT 'operation ' || uuid || ' is ' || status FROM operations
+WHERE (ended_at > 0) <> (status IN ('completed', 'failed', 'canceled')) OR (status = 'running' AND runs = 0)`},
+
+	{"a history is that of something that exists", `
+SELECT what || ' ' || object_id FROM status_changes c
+WHERE (what = 'job' AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = c.object_id))
+    OR (what = 'task' AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = c.object_id))`},
 
 	{"a failure repeats the job of its task", `
 SELECT 'task ' || t.uuid FROM task_failures f JOIN tasks t ON t.id = f.task_id WHERE f.job_id <> t.job_id`},

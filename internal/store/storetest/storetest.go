@@ -45,6 +45,8 @@ func Run(t *testing.T, open Open) {
 		{"list", listTests()},
 		{"worker", workerTests()},
 		{"failure", failureTests()},
+		{"delete", deleteTests()},
+		{"operation", operationTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {

@@ -80,6 +80,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_by_tag ON jobs (tag_id);
 CREATE INDEX jobs_by_project ON jobs (project_id);
+CREATE INDEX jobs_to_delete ON jobs (id) WHERE delete_requested_at > 0;
 
 CREATE TABLE job_specs (
     job_id INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
@@ -208,7 +209,39 @@ CREATE TABLE status_changes (
 CREATE INDEX status_changes_by_object ON status_changes (what, object_id, id);
 CREATE INDEX status_changes_by_job ON status_changes (job_id);
 
+-- What takes long inside the Manager. runs is how often it was started, which is the epoch of the locks of its present run.
+CREATE TABLE operations (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    params TEXT NOT NULL,
+    status TEXT NOT NULL,
+    activity TEXT NOT NULL,
+    done BIGINT NOT NULL,
+    total BIGINT NOT NULL,
+    who TEXT NOT NULL,
+    runs BIGINT NOT NULL,
+    crashes BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    cancel_requested_at BIGINT NOT NULL,
+    revision BIGINT NOT NULL
+);
+CREATE INDEX operations_by_status ON operations (status, id);
+
+-- A row is a lock that is held; a free one has none.
+CREATE TABLE locks (
+    name TEXT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL REFERENCES operations (uuid) ON DELETE CASCADE,
+    epoch BIGINT NOT NULL,
+    version BIGINT NOT NULL
+);
+CREATE INDEX locks_by_owner ON locks (owner);
+
 -- +goose Down
+DROP TABLE locks;
+DROP TABLE operations;
 DROP TABLE status_changes;
 DROP TABLE attempt_steps;
 DROP TABLE attempts;
