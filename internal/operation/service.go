@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package operation
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/lock"
+	"flamenco.farm/internal/store"
+)
+
+const (
+	queuePage  = 100         // operations that one query of the queue returns
+	retryAfter = time.Second // after the database did not answer
+	oldLog     = keepFor + 24*time.Hour
+)
+
+// errNotQueued says that an operation was started or canceled meanwhile.
+var errNotQueued = errors.New("the operation does not wait any more")
+
+// Run runs what is queued until ctx ends; what runs then is queued again. It begins with what an earlier run left.
+func (s *Service) Run(ctx context.Context) error {
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	recovered := false
+	for {
+		err := error(nil)
+		if !recovered {
+			err = s.recover(ctx)
+			recovered = err == nil
+		}
+		if err == nil {
+			err = s.startDue(ctx, &runs)
+		}
+		var again <-chan time.Time // never, unless something failed
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("cannot start operations, will try again", "error", err)
+			again = time.After(retryAfter)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.wake:
+		case <-again:
+		}
+	}
+}
+
+// RunOne runs one operation to its end, for a program that does nothing else and has the database for itself.
+func (s *Service) RunOne(ctx context.Context, id string) (farm.Operation, error) {
+	if err := s.recover(ctx); err != nil {
+		return farm.Operation{}, err
+	}
+	o, err := s.Get(ctx, id)
+	if err != nil {
+		return o, err
+	}
+	for o.Status == farm.OperationQueued {
+		var runs sync.WaitGroup
+		if err := s.start(ctx, &runs, o); err != nil {
+			return o, err
+		}
+		runs.Wait()
+		if o, err = s.Get(context.WithoutCancel(ctx), id); err != nil || ctx.Err() != nil {
+			return o, errors.Join(err, ctx.Err())
+		}
+	}
+	return o, nil
+}
+
+// recover queues again what ran when the Manager ended, and frees its locks.
+func (s *Service) recover(ctx context.Context) error {
+	err := s.Store.Do(ctx, func(tx *store.Tx) error {
+		left, err := tx.RunningOperations()
+		if err != nil {
+			return err
+		}
+		for _, o := range left {
+			if err := lock.Free(tx, o.ID); err != nil {
+				return err
+			}
+			s.interrupted(&o, tx.Now(), "the Manager ended while it ran")
+			if err := tx.SaveOperation(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		s.forgetOldLogs()
+	}
+	return err
+}
+
+// interrupted is what becomes of an operation whose run ended without a result.
+func (s *Service) interrupted(o *farm.Operation, now time.Time, why string) {
+	switch {
+	case !o.CancelRequested.IsZero():
+		o.Status, o.Ended, o.Activity = farm.OperationCanceled, now, "canceled"
+	case s.kinds[o.Kind].Once:
+		o.Status, o.Ended, o.Activity = farm.OperationFailed, now, why
+	default:
+		o.Status, o.Activity = farm.OperationQueued, why+"; it will be repeated"
+	}
+}
+
+// startDue starts what is queued and finds its locks free, the oldest first. What waits for locks keeps them from younger
+// ones, so that nothing waits for ever.
+func (s *Service) startDue(ctx context.Context, runs *sync.WaitGroup) error {
+	wanted := map[string]bool{}
+	for after, last := int64(0), false; !last && s.hasRoom(); {
+		queued, err := s.Store.QueuedOperations(ctx, after, queuePage)
+		if err != nil {
+			return err
+		}
+		for _, q := range queued {
+			if err := s.tryStart(ctx, runs, q.Operation, wanted); err != nil {
+				return err
+			}
+			after = q.Row
+			if !s.hasRoom() {
+				return nil // the end of a run makes Run look again
+			}
+		}
+		last = len(queued) < queuePage
+	}
+	return nil
+}
+
+func (s *Service) hasRoom() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.running) < s.Parallel
+}
+
+func (s *Service) tryStart(ctx context.Context, runs *sync.WaitGroup, o farm.Operation, wanted map[string]bool) error {
+	names, err := s.locksOf(o)
+	if err == nil {
+		if slices.ContainsFunc(names, func(name string) bool { return wanted[name] }) {
+			return nil
+		}
+		err = s.start(ctx, runs, o)
+	}
+	var held *lock.HeldError
+	var shown *farm.Error
+	switch {
+	case errors.As(err, &held):
+		for _, name := range names {
+			wanted[name] = true
+		}
+		return nil
+	case errors.As(err, &shown) && shown.Code == farm.CodeInvalid:
+		return s.refuse(ctx, o.ID, shown.Message)
+	}
+	return err
+}
+
+// locksOf is what an operation needs; an error of farm.CodeInvalid if this Manager cannot do it.
+func (s *Service) locksOf(o farm.Operation) ([]string, error) {
+	kind, known := s.kinds[o.Kind]
+	if !known {
+		return nil, farm.Errorf(farm.CodeInvalid, "this Manager has no operation %q", o.Kind)
+	}
+	return kind.Locks(o.Params)
+}
+
+// refuse ends an operation that cannot be started, such as one of a newer Manager.
+func (s *Service) refuse(ctx context.Context, id, why string) error {
+	return s.Store.Do(ctx, func(tx *store.Tx) error {
+		o, err := tx.Operation(id)
+		if err != nil || o.Status != farm.OperationQueued {
+			return err
+		}
+		o.Status, o.Ended, o.Activity = farm.OperationFailed, tx.Now(), why
+		return tx.SaveOperation(o)
+	})
+}
+
+// start takes the locks of an operation and runs it; a lock.HeldError says that it has to wait.
+func (s *Service) start(ctx context.Context, runs *sync.WaitGroup, o farm.Operation) error {
+	names, err := s.locksOf(o)
+	if err != nil {
+		return err
+	}
+	runCtx, stop := context.WithCancelCause(ctx)
+	r := &run{service: s, kind: s.kinds[o.Kind], locks: names, stop: stop}
+	// Known before it has begun, so that a request to cancel it in between is not missed.
+	s.mu.Lock()
+	s.running[o.ID] = r
+	s.mu.Unlock()
+	if r.operation, err = s.take(ctx, o.ID, names); err != nil {
+		s.ended(o.ID, stop)
+		if errors.Is(err, errNotQueued) {
+			return nil
+		}
+		return err
+	}
+	runs.Go(func() {
+		defer s.look()
+		defer s.ended(o.ID, stop)
+		r.run(runCtx)
+	})
+	return nil
+}
+
+func (s *Service) ended(id string, stop context.CancelCauseFunc) {
+	stop(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, id)
+}
+
+// take makes a queued operation a running one that has its locks, in one transaction.
+func (s *Service) take(ctx context.Context, id string, names []string) (o farm.Operation, err error) {
+	err = s.Store.Do(ctx, func(tx *store.Tx) error {
+		if o, err = tx.Operation(id); err != nil {
+			return err
+		}
+		if o.Status != farm.OperationQueued {
+			return errNotQueued
+		}
+		o.Runs++
+		o.Status, o.Started, o.Activity, o.Done, o.Total = farm.OperationRunning, tx.Now(), "", 0, 0
+		if err := lock.Acquire(tx, holder(o), names...); err != nil {
+			return err
+		}
+		return tx.SaveOperation(o)
+	})
+	return o, err
+}
+
+// holder is the present run of an operation.
+func holder(o farm.Operation) lock.Holder { return lock.Holder{Owner: o.ID, Epoch: o.Runs} }
