@@ -18,8 +18,9 @@ import (
 	"flamenco.farm/pkg/api"
 )
 
-// operations is every operation of Flamenco 3, with its method, path and tag.
+// operations is every operation of Flamenco 3, and those that go beyond it, with its method, path and tag.
 const operations = `
+cancelOperation POST /api/v3/operations/{operation_id}/cancel operations
 checkBlenderExePath POST /api/v3/configuration/check/blender meta
 checkSharedStoragePath POST /api/v3/configuration/check/shared-storage meta
 createWorkerTag POST /api/v3/worker-mgt/tags worker-mgt
@@ -34,6 +35,9 @@ fetchJobBlocklist GET /api/v3/jobs/{job_id}/blocklist jobs
 fetchJobLastRenderedInfo GET /api/v3/jobs/{job_id}/last-rendered jobs
 fetchJobTasks GET /api/v3/jobs/{job_id}/tasks jobs
 fetchJobs GET /api/v3/jobs jobs
+fetchOperation GET /api/v3/operations/{operation_id} operations
+fetchOperationLog GET /api/v3/operations/{operation_id}/log operations
+fetchOperations GET /api/v3/operations operations
 fetchTask GET /api/v3/tasks/{task_id} jobs
 fetchTaskLogInfo GET /api/v3/tasks/{task_id}/log jobs
 fetchTaskLogTail GET /api/v3/tasks/{task_id}/logtail jobs
@@ -69,6 +73,7 @@ shamanFileStore POST /api/v3/shaman/files/{checksum}/{filesize} shaman
 shamanFileStoreCheck GET /api/v3/shaman/files/{checksum}/{filesize} shaman
 signOff POST /api/v3/worker/sign-off worker
 signOn POST /api/v3/worker/sign-on worker
+startOperation POST /api/v3/operations operations
 submitJob POST /api/v3/jobs jobs
 submitJobCheck POST /api/v3/jobs/check jobs
 taskOutputProduced POST /api/v3/worker/task/{task_id}/output-produced worker
@@ -111,7 +116,7 @@ func TestAllOperationsOfFlamenco3AreThere(t *testing.T) {
 	})
 	slices.Sort(got)
 	want := strings.Split(strings.TrimSpace(operations), "\n")
-	if len(want) != 57 {
+	if len(want) != 62 {
 		t.Errorf("the table has %d operations", len(want))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -138,10 +143,10 @@ func TestEveryOperationAnswersErrors(t *testing.T) {
 	})
 }
 
-func TestWorkersAuthenticateAndNobodyElse(t *testing.T) {
+func TestWorkersAuthenticateAndWhoeverStartsOperationsAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	eachOperation(load(t), func(_, path string, _ *openapi3.PathItem, op *openapi3.Operation) {
-		want := strings.HasPrefix(path, "/api/v3/worker/") && op.OperationID != "registerWorker"
+		want := op.OperationID == "startOperation" || (strings.HasPrefix(path, "/api/v3/worker/") && op.OperationID != "registerWorker")
 		if got := op.Security != nil && len(*op.Security) == 1; got != want {
 			t.Errorf("%s: authentication is %v", op.OperationID, got)
 		}
