@@ -251,7 +251,7 @@ type ClientInterface interface {
 
 	// DeleteJobMassWithBody Delete many jobs
 	//
-	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -260,7 +260,7 @@ type ClientInterface interface {
 
 	// DeleteJobMass Delete many jobs
 	//
-	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -283,7 +283,7 @@ type ClientInterface interface {
 
 	// DeleteJob Delete a job
 	//
-	// Marks the job for deletion, whatever its status. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background. Rendered files stay.
+	// Marks the job for deletion, whatever its status: from then on nothing of it is handed out, and what runs is canceled. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background, as an operation. Rendered files stay.
 	//
 	// Corresponds with DELETE /api/v3/jobs/{job_id} (the `DeleteJob` operationId).
 	DeleteJob(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -394,6 +394,52 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v3/jobs/{job_id}/what-would-delete-do (the `DeleteJobWhatWouldItDo` operationId).
 	DeleteJobWhatWouldItDo(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FetchOperations List the operations
+	//
+	// The newest first. Those that ended are remembered for 30 days, the newest 1000 of them.
+	//
+	// Corresponds with GET /api/v3/operations (the `FetchOperations` operationId).
+	FetchOperations(ctx context.Context, params *FetchOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartOperationWithBody Start an operation
+	//
+	// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+	StartOperationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartOperation Start an operation
+	//
+	// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+	StartOperation(ctx context.Context, body StartOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FetchOperation Look at one operation, or wait until it changes
+	//
+	// With `If-None-Match` and a `Prefer` header such as `wait=30` the answer is held until the operation differs from what the entity tag stands for, or the time is over, which gets 304.
+	//
+	// Corresponds with GET /api/v3/operations/{operation_id} (the `FetchOperation` operationId).
+	FetchOperation(ctx context.Context, operationID OperationID, params *FetchOperationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelOperation Cancel an operation
+	//
+	// One that waits never begins. One that runs is told to stop, and killed when it does not; what it has done stays done.
+	//
+	// Corresponds with POST /api/v3/operations/{operation_id}/cancel (the `CancelOperation` operationId).
+	CancelOperation(ctx context.Context, operationID OperationID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FetchOperationLog Read the log of an operation
+	//
+	// All of it, or one range of bytes. It is never longer than a little over one MiB.
+	//
+	// Corresponds with GET /api/v3/operations/{operation_id}/log (the `FetchOperationLog` operationId).
+	FetchOperationLog(ctx context.Context, operationID OperationID, params *FetchOperationLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ShamanCheckoutWithBody Lay out stored files as a folder
 	//
@@ -1098,7 +1144,7 @@ func (c *Client) FetchGlobalLastRenderedInfo(ctx context.Context, reqEditors ...
 
 // DeleteJobMassWithBody Delete many jobs
 //
-// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1117,7 +1163,7 @@ func (c *Client) DeleteJobMassWithBody(ctx context.Context, contentType string, 
 
 // DeleteJobMass Delete many jobs
 //
-// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1170,7 +1216,7 @@ func (c *Client) GetJobTypes(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // DeleteJob Delete a job
 //
-// Marks the job for deletion, whatever its status. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background. Rendered files stay.
+// Marks the job for deletion, whatever its status: from then on nothing of it is handed out, and what runs is canceled. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background, as an operation. Rendered files stay.
 //
 // Corresponds with DELETE /api/v3/jobs/{job_id} (the `DeleteJob` operationId).
 func (c *Client) DeleteJob(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1412,6 +1458,112 @@ func (c *Client) FetchJobTasks(ctx context.Context, jobID JobID, params *FetchJo
 // Corresponds with GET /api/v3/jobs/{job_id}/what-would-delete-do (the `DeleteJobWhatWouldItDo` operationId).
 func (c *Client) DeleteJobWhatWouldItDo(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteJobWhatWouldItDoRequest(c.Server, jobID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FetchOperations List the operations
+//
+// The newest first. Those that ended are remembered for 30 days, the newest 1000 of them.
+//
+// Corresponds with GET /api/v3/operations (the `FetchOperations` operationId).
+func (c *Client) FetchOperations(ctx context.Context, params *FetchOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFetchOperationsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartOperationWithBody Start an operation
+//
+// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+func (c *Client) StartOperationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartOperationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartOperation Start an operation
+//
+// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+func (c *Client) StartOperation(ctx context.Context, body StartOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartOperationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FetchOperation Look at one operation, or wait until it changes
+//
+// With `If-None-Match` and a `Prefer` header such as `wait=30` the answer is held until the operation differs from what the entity tag stands for, or the time is over, which gets 304.
+//
+// Corresponds with GET /api/v3/operations/{operation_id} (the `FetchOperation` operationId).
+func (c *Client) FetchOperation(ctx context.Context, operationID OperationID, params *FetchOperationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFetchOperationRequest(c.Server, operationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelOperation Cancel an operation
+//
+// One that waits never begins. One that runs is told to stop, and killed when it does not; what it has done stays done.
+//
+// Corresponds with POST /api/v3/operations/{operation_id}/cancel (the `CancelOperation` operationId).
+func (c *Client) CancelOperation(ctx context.Context, operationID OperationID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelOperationRequest(c.Server, operationID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FetchOperationLog Read the log of an operation
+//
+// All of it, or one range of bytes. It is never longer than a little over one MiB.
+//
+// Corresponds with GET /api/v3/operations/{operation_id}/log (the `FetchOperationLog` operationId).
+func (c *Client) FetchOperationLog(ctx context.Context, operationID OperationID, params *FetchOperationLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFetchOperationLogRequest(c.Server, operationID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3376,6 +3528,279 @@ func NewDeleteJobWhatWouldItDoRequest(server string, jobID JobID) (*http.Request
 	return req, nil
 }
 
+// NewFetchOperationsRequest constructs an http.Request for the FetchOperations method
+func NewFetchOperationsRequest(server string, params *FetchOperationsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/operations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StatusIn != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status_in", params.StatusIn, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartOperationRequest calls the generic StartOperation builder with application/json body
+func NewStartOperationRequest(server string, body StartOperationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartOperationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartOperationRequestWithBody constructs an http.Request for the StartOperation method, with any body, and a specified content type
+func NewStartOperationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/operations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFetchOperationRequest constructs an http.Request for the FetchOperation method
+func NewFetchOperationRequest(server string, operationID OperationID, params *FetchOperationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "operation_id", operationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/operations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelOperationRequest constructs an http.Request for the CancelOperation method
+func NewCancelOperationRequest(server string, operationID OperationID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "operation_id", operationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/operations/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFetchOperationLogRequest constructs an http.Request for the FetchOperationLog method
+func NewFetchOperationLogRequest(server string, operationID OperationID, params *FetchOperationLogParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "operation_id", operationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/operations/%s/log", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.Range != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Range", *params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Range", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewShamanCheckoutRequest calls the generic ShamanCheckout builder with application/json body
 func NewShamanCheckoutRequest(server string, body ShamanCheckoutJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5062,7 +5487,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteJobMassWithBodyWithResponse Delete many jobs
 	//
-	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5071,7 +5496,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteJobMassWithResponse Delete many jobs
 	//
-	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+	// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5098,7 +5523,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteJobWithResponse Delete a job
 	//
-	// Marks the job for deletion, whatever its status. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background. Rendered files stay.
+	// Marks the job for deletion, whatever its status: from then on nothing of it is handed out, and what runs is canceled. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background, as an operation. Rendered files stay.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5221,6 +5646,60 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v3/jobs/{job_id}/what-would-delete-do (the `DeleteJobWhatWouldItDo` operationId).
 	DeleteJobWhatWouldItDoWithResponse(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*DeleteJobWhatWouldItDoResponse, error)
+
+	// FetchOperationsWithResponse List the operations
+	//
+	// The newest first. Those that ended are remembered for 30 days, the newest 1000 of them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v3/operations (the `FetchOperations` operationId).
+	FetchOperationsWithResponse(ctx context.Context, params *FetchOperationsParams, reqEditors ...RequestEditorFn) (*FetchOperationsResponse, error)
+
+	// StartOperationWithBodyWithResponse Start an operation
+	//
+	// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+	StartOperationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartOperationResponse, error)
+
+	// StartOperationWithResponse Start an operation
+	//
+	// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+	StartOperationWithResponse(ctx context.Context, body StartOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*StartOperationResponse, error)
+
+	// FetchOperationWithResponse Look at one operation, or wait until it changes
+	//
+	// With `If-None-Match` and a `Prefer` header such as `wait=30` the answer is held until the operation differs from what the entity tag stands for, or the time is over, which gets 304.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v3/operations/{operation_id} (the `FetchOperation` operationId).
+	FetchOperationWithResponse(ctx context.Context, operationID OperationID, params *FetchOperationParams, reqEditors ...RequestEditorFn) (*FetchOperationResponse, error)
+
+	// CancelOperationWithResponse Cancel an operation
+	//
+	// One that waits never begins. One that runs is told to stop, and killed when it does not; what it has done stays done.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v3/operations/{operation_id}/cancel (the `CancelOperation` operationId).
+	CancelOperationWithResponse(ctx context.Context, operationID OperationID, reqEditors ...RequestEditorFn) (*CancelOperationResponse, error)
+
+	// FetchOperationLogWithResponse Read the log of an operation
+	//
+	// All of it, or one range of bytes. It is never longer than a little over one MiB.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v3/operations/{operation_id}/log (the `FetchOperationLog` operationId).
+	FetchOperationLogWithResponse(ctx context.Context, operationID OperationID, params *FetchOperationLogParams, reqEditors ...RequestEditorFn) (*FetchOperationLogResponse, error)
 
 	// ShamanCheckoutWithBodyWithResponse Lay out stored files as a folder
 	//
@@ -6690,6 +7169,266 @@ func (r DeleteJobWhatWouldItDoResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteJobWhatWouldItDoResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FetchOperationsResponse200Headers the declared response headers of an HTTP 200 response for FetchOperations
+type FetchOperationsResponse200Headers struct {
+	XFlamencoNext *string
+}
+
+// FetchOperationsResponse503Headers the declared response headers of an HTTP 503 response for FetchOperations
+type FetchOperationsResponse503Headers struct {
+	RetryAfter *int
+}
+
+type FetchOperationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OperationList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *FetchOperationsResponse200Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FetchOperationsResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r FetchOperationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FetchOperationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FetchOperationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartOperationResponse503Headers the declared response headers of an HTTP 503 response for StartOperation
+type StartOperationResponse503Headers struct {
+	RetryAfter *int
+}
+
+type StartOperationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Operation
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSON507 the response for an HTTP 507 `application/json` response
+	JSON507 *StorageFull
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartOperationResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r StartOperationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartOperationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartOperationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FetchOperationResponse200Headers the declared response headers of an HTTP 200 response for FetchOperation
+type FetchOperationResponse200Headers struct {
+	ETag *string
+}
+
+// FetchOperationResponse304Headers the declared response headers of an HTTP 304 response for FetchOperation
+type FetchOperationResponse304Headers struct {
+	ETag *string
+}
+
+// FetchOperationResponse503Headers the declared response headers of an HTTP 503 response for FetchOperation
+type FetchOperationResponse503Headers struct {
+	RetryAfter *int
+}
+
+type FetchOperationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Operation
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *FetchOperationResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *FetchOperationResponse304Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FetchOperationResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r FetchOperationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FetchOperationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FetchOperationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelOperationResponse503Headers the declared response headers of an HTTP 503 response for CancelOperation
+type CancelOperationResponse503Headers struct {
+	RetryAfter *int
+}
+
+type CancelOperationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CancelOperationResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelOperationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelOperationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelOperationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FetchOperationLogResponse206Headers the declared response headers of an HTTP 206 response for FetchOperationLog
+type FetchOperationLogResponse206Headers struct {
+	ContentRange *string
+}
+
+// FetchOperationLogResponse503Headers the declared response headers of an HTTP 503 response for FetchOperationLog
+type FetchOperationLogResponse503Headers struct {
+	RetryAfter *int
+}
+
+type FetchOperationLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON416 the response for an HTTP 416 `application/json` response
+	JSON416 *Error
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *FetchOperationLogResponse206Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FetchOperationLogResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r FetchOperationLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FetchOperationLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FetchOperationLogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8417,7 +9156,7 @@ func (c *ClientWithResponses) FetchGlobalLastRenderedInfoWithResponse(ctx contex
 
 // DeleteJobMassWithBodyWithResponse Delete many jobs
 //
-// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8432,7 +9171,7 @@ func (c *ClientWithResponses) DeleteJobMassWithBodyWithResponse(ctx context.Cont
 
 // DeleteJobMassWithResponse Delete many jobs
 //
-// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all.
+// Marks every job that fits the selection for deletion, whatever its status; they vanish one after the other in the background. An empty selection gets 400 rather than deleting all. The time is rounded up to the whole second.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8477,7 +9216,7 @@ func (c *ClientWithResponses) GetJobTypesWithResponse(ctx context.Context, reqEd
 
 // DeleteJobWithResponse Delete a job
 //
-// Marks the job for deletion, whatever its status. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background. Rendered files stay.
+// Marks the job for deletion, whatever its status: from then on nothing of it is handed out, and what runs is canceled. Its Shaman checkout, its logs and previews, its tasks and the job itself go in the background, as an operation. Rendered files stay.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8683,6 +9422,96 @@ func (c *ClientWithResponses) DeleteJobWhatWouldItDoWithResponse(ctx context.Con
 		return nil, err
 	}
 	return ParseDeleteJobWhatWouldItDoResponse(rsp)
+}
+
+// FetchOperationsWithResponse List the operations
+//
+// The newest first. Those that ended are remembered for 30 days, the newest 1000 of them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v3/operations (the `FetchOperations` operationId).
+func (c *ClientWithResponses) FetchOperationsWithResponse(ctx context.Context, params *FetchOperationsParams, reqEditors ...RequestEditorFn) (*FetchOperationsResponse, error) {
+	rsp, err := c.FetchOperations(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFetchOperationsResponse(rsp)
+}
+
+// StartOperationWithBodyWithResponse Start an operation
+//
+// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+func (c *ClientWithResponses) StartOperationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartOperationResponse, error) {
+	rsp, err := c.StartOperationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartOperationResponse(rsp)
+}
+
+// StartOperationWithResponse Start an operation
+//
+// It waits until no other operation works on the same things. While one of the same kind and parameters waits already, that one is the answer.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v3/operations (the `StartOperation` operationId).
+func (c *ClientWithResponses) StartOperationWithResponse(ctx context.Context, body StartOperationJSONRequestBody, reqEditors ...RequestEditorFn) (*StartOperationResponse, error) {
+	rsp, err := c.StartOperation(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartOperationResponse(rsp)
+}
+
+// FetchOperationWithResponse Look at one operation, or wait until it changes
+//
+// With `If-None-Match` and a `Prefer` header such as `wait=30` the answer is held until the operation differs from what the entity tag stands for, or the time is over, which gets 304.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v3/operations/{operation_id} (the `FetchOperation` operationId).
+func (c *ClientWithResponses) FetchOperationWithResponse(ctx context.Context, operationID OperationID, params *FetchOperationParams, reqEditors ...RequestEditorFn) (*FetchOperationResponse, error) {
+	rsp, err := c.FetchOperation(ctx, operationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFetchOperationResponse(rsp)
+}
+
+// CancelOperationWithResponse Cancel an operation
+//
+// One that waits never begins. One that runs is told to stop, and killed when it does not; what it has done stays done.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v3/operations/{operation_id}/cancel (the `CancelOperation` operationId).
+func (c *ClientWithResponses) CancelOperationWithResponse(ctx context.Context, operationID OperationID, reqEditors ...RequestEditorFn) (*CancelOperationResponse, error) {
+	rsp, err := c.CancelOperation(ctx, operationID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelOperationResponse(rsp)
+}
+
+// FetchOperationLogWithResponse Read the log of an operation
+//
+// All of it, or one range of bytes. It is never longer than a little over one MiB.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v3/operations/{operation_id}/log (the `FetchOperationLog` operationId).
+func (c *ClientWithResponses) FetchOperationLogWithResponse(ctx context.Context, operationID OperationID, params *FetchOperationLogParams, reqEditors ...RequestEditorFn) (*FetchOperationLogResponse, error) {
+	rsp, err := c.FetchOperationLog(ctx, operationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFetchOperationLogResponse(rsp)
 }
 
 // ShamanCheckoutWithBodyWithResponse Lay out stored files as a folder
@@ -10790,6 +11619,397 @@ func ParseDeleteJobWhatWouldItDoResponse(rsp *http.Response) (*DeleteJobWhatWoul
 	switch {
 	case rsp.StatusCode == 503:
 		var headers DeleteJobWhatWouldItDoResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFetchOperationsResponse parses an HTTP response from a FetchOperationsWithResponse call
+func ParseFetchOperationsResponse(rsp *http.Response) (*FetchOperationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FetchOperationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OperationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers FetchOperationsResponse200Headers
+		if values := rsp.Header.Values("X-Flamenco-Next"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Next", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoNext = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 503:
+		var headers FetchOperationsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartOperationResponse parses an HTTP response from a StartOperationWithResponse call
+func ParseStartOperationResponse(rsp *http.Response) (*StartOperationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartOperationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON507 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers StartOperationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFetchOperationResponse parses an HTTP response from a FetchOperationWithResponse call
+func ParseFetchOperationResponse(rsp *http.Response) (*FetchOperationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FetchOperationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers FetchOperationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers FetchOperationResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 503:
+		var headers FetchOperationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelOperationResponse parses an HTTP response from a CancelOperationWithResponse call
+func ParseCancelOperationResponse(rsp *http.Response) (*CancelOperationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelOperationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers CancelOperationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFetchOperationLogResponse parses an HTTP response from a FetchOperationLogWithResponse call
+func ParseFetchOperationLogResponse(rsp *http.Response) (*FetchOperationLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FetchOperationLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON416 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 206:
+		var headers FetchOperationLogResponse206Headers
+		if values := rsp.Header.Values("Content-Range"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentRange = &value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 503:
+		var headers FetchOperationLogResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

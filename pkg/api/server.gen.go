@@ -97,6 +97,21 @@ type ServerInterface interface {
 	// DeleteJobWhatWouldItDo Ask what the deletion of a job would take along
 	// (GET /api/v3/jobs/{job_id}/what-would-delete-do)
 	DeleteJobWhatWouldItDo(w http.ResponseWriter, r *http.Request, jobID JobID)
+	// FetchOperations List the operations
+	// (GET /api/v3/operations)
+	FetchOperations(w http.ResponseWriter, r *http.Request, params FetchOperationsParams)
+	// StartOperation Start an operation
+	// (POST /api/v3/operations)
+	StartOperation(w http.ResponseWriter, r *http.Request)
+	// FetchOperation Look at one operation, or wait until it changes
+	// (GET /api/v3/operations/{operation_id})
+	FetchOperation(w http.ResponseWriter, r *http.Request, operationID OperationID, params FetchOperationParams)
+	// CancelOperation Cancel an operation
+	// (POST /api/v3/operations/{operation_id}/cancel)
+	CancelOperation(w http.ResponseWriter, r *http.Request, operationID OperationID)
+	// FetchOperationLog Read the log of an operation
+	// (GET /api/v3/operations/{operation_id}/log)
+	FetchOperationLog(w http.ResponseWriter, r *http.Request, operationID OperationID, params FetchOperationLogParams)
 	// ShamanCheckout Lay out stored files as a folder
 	// (POST /api/v3/shaman/checkout/create)
 	ShamanCheckout(w http.ResponseWriter, r *http.Request)
@@ -346,6 +361,36 @@ func (_ Unimplemented) FetchJobTasks(w http.ResponseWriter, r *http.Request, job
 // DeleteJobWhatWouldItDo Ask what the deletion of a job would take along
 // (GET /api/v3/jobs/{job_id}/what-would-delete-do)
 func (_ Unimplemented) DeleteJobWhatWouldItDo(w http.ResponseWriter, r *http.Request, jobID JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FetchOperations List the operations
+// (GET /api/v3/operations)
+func (_ Unimplemented) FetchOperations(w http.ResponseWriter, r *http.Request, params FetchOperationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartOperation Start an operation
+// (POST /api/v3/operations)
+func (_ Unimplemented) StartOperation(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FetchOperation Look at one operation, or wait until it changes
+// (GET /api/v3/operations/{operation_id})
+func (_ Unimplemented) FetchOperation(w http.ResponseWriter, r *http.Request, operationID OperationID, params FetchOperationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CancelOperation Cancel an operation
+// (POST /api/v3/operations/{operation_id}/cancel)
+func (_ Unimplemented) CancelOperation(w http.ResponseWriter, r *http.Request, operationID OperationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FetchOperationLog Read the log of an operation
+// (GET /api/v3/operations/{operation_id}/log)
+func (_ Unimplemented) FetchOperationLog(w http.ResponseWriter, r *http.Request, operationID OperationID, params FetchOperationLogParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1321,6 +1366,237 @@ func (siw *ServerInterfaceWrapper) DeleteJobWhatWouldItDo(w http.ResponseWriter,
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteJobWhatWouldItDo(w, r, jobID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FetchOperations operation middleware
+func (siw *ServerInterfaceWrapper) FetchOperations(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FetchOperationsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status_in" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status_in", r.URL.Query(), &params.StatusIn, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status_in"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status_in", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FetchOperations(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartOperation operation middleware
+func (siw *ServerInterfaceWrapper) StartOperation(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartOperation(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FetchOperation operation middleware
+func (siw *ServerInterfaceWrapper) FetchOperation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID OperationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", chi.URLParam(r, "operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FetchOperationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Prefer", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Prefer", Err: err})
+			return
+		}
+
+		params.Prefer = &Prefer
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FetchOperation(w, r, operationID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CancelOperation operation middleware
+func (siw *ServerInterfaceWrapper) CancelOperation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID OperationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", chi.URLParam(r, "operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CancelOperation(w, r, operationID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FetchOperationLog operation middleware
+func (siw *ServerInterfaceWrapper) FetchOperationLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "operation_id" -------------
+	var operationID OperationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "operation_id", chi.URLParam(r, "operation_id"), &operationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "operation_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FetchOperationLogParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Range" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Range")]; found {
+		var Range string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Range", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Range", valueList[0], &Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Range", Err: err})
+			return
+		}
+
+		params.Range = &Range
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FetchOperationLog(w, r, operationID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2623,6 +2899,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v3/jobs/types", wrapper.GetJobTypes)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v3/operations", wrapper.FetchOperations)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v3/operations", wrapper.StartOperation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v3/operations/{operation_id}", wrapper.FetchOperation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v3/operations/{operation_id}/cancel", wrapper.CancelOperation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v3/operations/{operation_id}/log", wrapper.FetchOperationLog)
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/api/v3/shaman/checkout/create", wrapper.ShamanCheckout)
@@ -4653,6 +4944,520 @@ type DeleteJobWhatWouldItDodefaultJSONResponse struct {
 }
 
 func (response DeleteJobWhatWouldItDodefaultJSONResponse) VisitDeleteJobWhatWouldItDoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationsRequestObject struct {
+	Params FetchOperationsParams
+}
+
+type FetchOperationsResponseObject interface {
+	VisitFetchOperationsResponse(w http.ResponseWriter) error
+}
+
+type FetchOperations200ResponseHeaders struct {
+	XFlamencoNext *string
+}
+
+type FetchOperations200JSONResponse struct {
+	Body    OperationList
+	Headers FetchOperations200ResponseHeaders
+}
+
+func (response FetchOperations200JSONResponse) VisitFetchOperationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XFlamencoNext != nil {
+		w.Header().Set("X-Flamenco-Next", fmt.Sprint(*response.Headers.XFlamencoNext))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperations400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response FetchOperations400JSONResponse) VisitFetchOperationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperations503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response FetchOperations503JSONResponse) VisitFetchOperationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationsdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response FetchOperationsdefaultJSONResponse) VisitFetchOperationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperationRequestObject struct {
+	Body *StartOperationJSONRequestBody
+}
+
+type StartOperationResponseObject interface {
+	VisitStartOperationResponse(w http.ResponseWriter) error
+}
+
+type StartOperation202JSONResponse Operation
+
+func (response StartOperation202JSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperation400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response StartOperation400JSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperation403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response StartOperation403JSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperation413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response StartOperation413JSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperation503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StartOperation503JSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperation507JSONResponse struct{ StorageFullJSONResponse }
+
+func (response StartOperation507JSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOperationdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response StartOperationdefaultJSONResponse) VisitStartOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationRequestObject struct {
+	OperationID OperationID `json:"operation_id"`
+	Params      FetchOperationParams
+}
+
+type FetchOperationResponseObject interface {
+	VisitFetchOperationResponse(w http.ResponseWriter) error
+}
+
+type FetchOperation200ResponseHeaders struct {
+	ETag *string
+}
+
+type FetchOperation200JSONResponse struct {
+	Body    Operation
+	Headers FetchOperation200ResponseHeaders
+}
+
+func (response FetchOperation200JSONResponse) VisitFetchOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperation304Response = NotModifiedResponse
+
+func (response FetchOperation304Response) VisitFetchOperationResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type FetchOperation400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response FetchOperation400JSONResponse) VisitFetchOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperation404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response FetchOperation404JSONResponse) VisitFetchOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperation503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response FetchOperation503JSONResponse) VisitFetchOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response FetchOperationdefaultJSONResponse) VisitFetchOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOperationRequestObject struct {
+	OperationID OperationID `json:"operation_id"`
+}
+
+type CancelOperationResponseObject interface {
+	VisitCancelOperationResponse(w http.ResponseWriter) error
+}
+
+type CancelOperation204Response struct {
+}
+
+func (response CancelOperation204Response) VisitCancelOperationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CancelOperation400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CancelOperation400JSONResponse) VisitCancelOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOperation404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response CancelOperation404JSONResponse) VisitCancelOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOperation409JSONResponse struct{ ConflictJSONResponse }
+
+func (response CancelOperation409JSONResponse) VisitCancelOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOperation503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CancelOperation503JSONResponse) VisitCancelOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOperationdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response CancelOperationdefaultJSONResponse) VisitCancelOperationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationLogRequestObject struct {
+	OperationID OperationID `json:"operation_id"`
+	Params      FetchOperationLogParams
+}
+
+type FetchOperationLogResponseObject interface {
+	VisitFetchOperationLogResponse(w http.ResponseWriter) error
+}
+
+type FetchOperationLog200TextResponse string
+
+func (response FetchOperationLog200TextResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type FetchOperationLog204Response struct {
+}
+
+func (response FetchOperationLog204Response) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type FetchOperationLog206ResponseHeaders struct {
+	ContentRange *string
+}
+
+type FetchOperationLog206TextResponse struct {
+	Body    string
+	Headers FetchOperationLog206ResponseHeaders
+}
+
+func (response FetchOperationLog206TextResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	if response.Headers.ContentRange != nil {
+		w.Header().Set("Content-Range", fmt.Sprint(*response.Headers.ContentRange))
+	}
+	w.WriteHeader(206)
+
+	_, err := w.Write([]byte(fmt.Sprint(response.Body)))
+	return err
+}
+
+type FetchOperationLog400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response FetchOperationLog400JSONResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationLog404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response FetchOperationLog404JSONResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationLog416JSONResponse Error
+
+func (response FetchOperationLog416JSONResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationLog503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response FetchOperationLog503JSONResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchOperationLogdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response FetchOperationLogdefaultJSONResponse) VisitFetchOperationLogResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7307,6 +8112,21 @@ type StrictServerInterface interface {
 	// DeleteJobWhatWouldItDo Ask what the deletion of a job would take along
 	// (GET /api/v3/jobs/{job_id}/what-would-delete-do)
 	DeleteJobWhatWouldItDo(ctx context.Context, request DeleteJobWhatWouldItDoRequestObject) (DeleteJobWhatWouldItDoResponseObject, error)
+	// FetchOperations List the operations
+	// (GET /api/v3/operations)
+	FetchOperations(ctx context.Context, request FetchOperationsRequestObject) (FetchOperationsResponseObject, error)
+	// StartOperation Start an operation
+	// (POST /api/v3/operations)
+	StartOperation(ctx context.Context, request StartOperationRequestObject) (StartOperationResponseObject, error)
+	// FetchOperation Look at one operation, or wait until it changes
+	// (GET /api/v3/operations/{operation_id})
+	FetchOperation(ctx context.Context, request FetchOperationRequestObject) (FetchOperationResponseObject, error)
+	// CancelOperation Cancel an operation
+	// (POST /api/v3/operations/{operation_id}/cancel)
+	CancelOperation(ctx context.Context, request CancelOperationRequestObject) (CancelOperationResponseObject, error)
+	// FetchOperationLog Read the log of an operation
+	// (GET /api/v3/operations/{operation_id}/log)
+	FetchOperationLog(ctx context.Context, request FetchOperationLogRequestObject) (FetchOperationLogResponseObject, error)
 	// ShamanCheckout Lay out stored files as a folder
 	// (POST /api/v3/shaman/checkout/create)
 	ShamanCheckout(ctx context.Context, request ShamanCheckoutRequestObject) (ShamanCheckoutResponseObject, error)
@@ -8167,6 +8987,143 @@ func (sh *strictHandler) DeleteJobWhatWouldItDo(w http.ResponseWriter, r *http.R
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeleteJobWhatWouldItDoResponseObject); ok {
 		if err := validResponse.VisitDeleteJobWhatWouldItDoResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FetchOperations operation middleware
+func (sh *strictHandler) FetchOperations(w http.ResponseWriter, r *http.Request, params FetchOperationsParams) {
+	var request FetchOperationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FetchOperations(ctx, request.(FetchOperationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FetchOperations")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FetchOperationsResponseObject); ok {
+		if err := validResponse.VisitFetchOperationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartOperation operation middleware
+func (sh *strictHandler) StartOperation(w http.ResponseWriter, r *http.Request) {
+	var request StartOperationRequestObject
+
+	var body StartOperationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartOperation(ctx, request.(StartOperationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartOperation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartOperationResponseObject); ok {
+		if err := validResponse.VisitStartOperationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FetchOperation operation middleware
+func (sh *strictHandler) FetchOperation(w http.ResponseWriter, r *http.Request, operationID OperationID, params FetchOperationParams) {
+	var request FetchOperationRequestObject
+
+	request.OperationID = operationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FetchOperation(ctx, request.(FetchOperationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FetchOperation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FetchOperationResponseObject); ok {
+		if err := validResponse.VisitFetchOperationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CancelOperation operation middleware
+func (sh *strictHandler) CancelOperation(w http.ResponseWriter, r *http.Request, operationID OperationID) {
+	var request CancelOperationRequestObject
+
+	request.OperationID = operationID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelOperation(ctx, request.(CancelOperationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelOperation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CancelOperationResponseObject); ok {
+		if err := validResponse.VisitCancelOperationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FetchOperationLog operation middleware
+func (sh *strictHandler) FetchOperationLog(w http.ResponseWriter, r *http.Request, operationID OperationID, params FetchOperationLogParams) {
+	var request FetchOperationLogRequestObject
+
+	request.OperationID = operationID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FetchOperationLog(ctx, request.(FetchOperationLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FetchOperationLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FetchOperationLogResponseObject); ok {
+		if err := validResponse.VisitFetchOperationLogResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

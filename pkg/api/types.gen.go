@@ -260,6 +260,33 @@ func (e OnDisconnect) Valid() bool {
 	}
 }
 
+// Defines values for OperationStatus.
+const (
+	OperationStatusCanceled  OperationStatus = "canceled"
+	OperationStatusCompleted OperationStatus = "completed"
+	OperationStatusFailed    OperationStatus = "failed"
+	OperationStatusQueued    OperationStatus = "queued"
+	OperationStatusRunning   OperationStatus = "running"
+)
+
+// Valid indicates whether the value is a known member of the OperationStatus enum.
+func (e OperationStatus) Valid() bool {
+	switch e {
+	case OperationStatusCanceled:
+		return true
+	case OperationStatusCompleted:
+		return true
+	case OperationStatusFailed:
+		return true
+	case OperationStatusQueued:
+		return true
+	case OperationStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ShamanFileStatus.
 const (
 	ShamanFileStatusStored    ShamanFileStatus = "stored"
@@ -986,6 +1013,63 @@ type MayKeepRunning struct {
 // OnDisconnect What a Worker does with a running task when it loses the Manager, `keep` to go on or `stop` to end it.
 type OnDisconnect string
 
+// Operation Something that takes long inside the Manager.
+type Operation struct {
+	// Activity What it does now, or how it ended.
+	Activity string `json:"activity"`
+
+	// CancelRequestedAt When somebody asked to cancel it.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
+
+	// Created When it was asked for.
+	Created time.Time `json:"created"`
+
+	// Done How far it is.
+	Done int64 `json:"done"`
+
+	// Ended When it ended.
+	Ended *time.Time `json:"ended,omitempty"`
+
+	// ID Identifier of the operation.
+	ID string `json:"id"`
+
+	// Kind What kind of operation.
+	Kind string `json:"kind"`
+
+	// Params What it works on.
+	Params Object `json:"params"`
+
+	// Started When it was last started.
+	Started *time.Time `json:"started,omitempty"`
+
+	// Status Where an operation stands. One that was interrupted, by a crash or because the Manager ended, is `queued` again.
+	Status OperationStatus `json:"status"`
+
+	// Total How far it has to go, 0 if that is not known.
+	Total int64 `json:"total"`
+
+	// Who Who asked for it: `user` or `manager`.
+	Who string `json:"who"`
+}
+
+// OperationList Operations, the newest first.
+type OperationList struct {
+	// Operations The operations.
+	Operations List[Operation] `json:"operations"`
+}
+
+// OperationStart What to do.
+type OperationStart struct {
+	// Kind What kind of operation, for example `job-deletion`.
+	Kind string `json:"kind"`
+
+	// Params What it is to work on, as the kind needs it.
+	Params map[string]interface{} `json:"params,omitempty"`
+}
+
+// OperationStatus Where an operation stands. One that was interrupted, by a crash or because the Manager ended, is `queued` again.
+type OperationStatus string
+
 // PathCheckInput A path to try.
 type PathCheckInput struct {
 	// Path The path as the Manager's machine sees it, or a command.
@@ -1606,6 +1690,12 @@ type JobID = string
 // Limit defines model for limit.
 type Limit = int
 
+// LimitOrHundred defines model for limit_or_hundred.
+type LimitOrHundred = int
+
+// OperationID defines model for operation_id.
+type OperationID = string
+
 // OrderBy defines model for order_by.
 type OrderBy = []string
 
@@ -1736,6 +1826,36 @@ type FetchJobTasksParams struct {
 
 	// StatusIn Only tasks with one of these statuses, separated by commas.
 	StatusIn []TaskStatus `form:"status_in,omitempty" json:"status_in,omitempty"`
+}
+
+// FetchOperationsParams defines parameters for FetchOperations.
+type FetchOperationsParams struct {
+	// Limit How many entries a page has at most, 100 if nothing is said.
+	Limit *LimitOrHundred `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After Where to go on, as `X-Flamenco-Next` of the page before says. Clients attach no meaning to it.
+	After *After `form:"after,omitempty" json:"after,omitempty"`
+
+	// StatusIn Only operations with one of these statuses, separated by commas.
+	StatusIn []OperationStatus `form:"status_in,omitempty" json:"status_in,omitempty"`
+
+	// Kind Only operations of this kind.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// FetchOperationParams defines parameters for FetchOperation.
+type FetchOperationParams struct {
+	// IfNoneMatch Send it only if its entity tag is not this one; otherwise the answer is 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+
+	// Prefer With `wait=N` (RFC 7240) and `If-None-Match` the Manager waits up to N seconds for a change before it answers 304. More than 60 means 60.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// FetchOperationLogParams defines parameters for FetchOperationLog.
+type FetchOperationLogParams struct {
+	// Range One range of bytes, such as `bytes=1000-` or `bytes=-500`. Anything else is taken as if it were missing.
+	Range *string `json:"Range,omitempty"`
 }
 
 // ShamanFileStoreParams defines parameters for ShamanFileStore.
@@ -1881,6 +2001,9 @@ type SetJobStatusJSONRequestBody = JobStatusChange
 
 // SetJobTagJSONRequestBody defines body for SetJobTag for application/json ContentType.
 type SetJobTagJSONRequestBody = JobTagChange
+
+// StartOperationJSONRequestBody defines body for StartOperation for application/json ContentType.
+type StartOperationJSONRequestBody = OperationStart
 
 // ShamanCheckoutJSONRequestBody defines body for ShamanCheckout for application/json ContentType.
 type ShamanCheckoutJSONRequestBody = ShamanCheckout
