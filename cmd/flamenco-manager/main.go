@@ -14,9 +14,14 @@ import (
 )
 
 func main() {
-	// A Manager starts itself to compile jobs, and talks to it over a pipe.
-	if len(os.Args) > 1 && os.Args[1] == jobtype.CompileArg {
-		os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+	// A Manager starts itself to compile jobs and to run operations, and talks to it over a pipe.
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case jobtype.CompileArg:
+			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+		case manager.OperationArg:
+			os.Exit(manager.OperationMain(os.Stdin, os.Stdout, os.Stderr, nil))
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.

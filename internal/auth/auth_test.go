@@ -5,6 +5,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -135,7 +136,27 @@ func TestAnOperationWithoutRuleIsNobodys(t *testing.T) {
 	if rule, ok := auth.RuleOf("taskUpdate"); !ok || rule != auth.WorkerOnly {
 		t.Errorf("taskUpdate: %v, %v", rule, ok)
 	}
-	if n := len(auth.Operations()); n != 57 {
-		t.Errorf("%d operations, want 57", n)
+	if n := len(auth.Operations()); n != 62 {
+		t.Errorf("%d operations, want 62", n)
+	}
+}
+
+func TestOnlyTheAdminTokenItselfMatchesAndItIsNeverPrinted(t *testing.T) {
+	t.Parallel()
+	token := auth.NewAdminToken()
+	text := token.Reveal()
+	if len(text) != 64 || !token.Matches(text) {
+		t.Errorf("%d characters", len(text))
+	}
+	for _, wrong := range []string{"", text[1:], text + "0", strings.ToUpper(text) + " ", auth.NewAdminToken().Reveal()} {
+		if token.Matches(wrong) {
+			t.Errorf("%q matches", wrong)
+		}
+	}
+	if (auth.AdminToken{}).Matches("") {
+		t.Error("nothing matches nothing")
+	}
+	if printed := fmt.Sprintf("%v %s", token, token); strings.Contains(printed, text) {
+		t.Error("it is printed")
 	}
 }

@@ -9,6 +9,7 @@ type Rule string
 const (
 	Open       Rule = "open"
 	WorkerOnly Rule = "worker"
+	AdminOnly  Rule = "admin" // whoever can read the files of the Manager
 )
 
 // rules holds every operation of the API by its name in the document; a test keeps the two equal.
@@ -70,6 +71,12 @@ var rules = map[string]Rule{
 	"fetchTaskLogTail": Open,
 	"fetchTaskLogInfo": Open,
 	"setTaskStatus":    Open,
+
+	"fetchOperations":   Open,
+	"startOperation":    AdminOnly,
+	"fetchOperation":    Open,
+	"fetchOperationLog": Open,
+	"cancelOperation":   Open,
 
 	"shamanCheckoutRequirements": Open,
 	"shamanCheckout":             Open,

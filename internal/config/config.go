@@ -41,10 +41,16 @@ type Config struct {
 	BlocklistThreshold     int
 	TaskFailAfterSoftFails int
 	JobCompiler            JobCompiler
+	Retention              Retention
 	Variables              map[string]variables.Definition
 
 	// FirstRun is whether somebody still has to choose where the files of jobs are.
 	FirstRun bool
+}
+
+// Retention says how long things are kept; 0 = for ever.
+type Retention struct {
+	Jobs time.Duration // that ended, since they last changed
 }
 
 // JobCompiler limits what the script of a job type may use.

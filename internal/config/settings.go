@@ -41,6 +41,8 @@ var settings = []setting{
 		func(c *Config) *int { return &c.BlocklistThreshold }, 1, 1_000_000),
 	number("task_fail_after_softfail_count", "After this many Workers failed at it, a task is failed.",
 		func(c *Config) *int { return &c.TaskFailAfterSoftFails }, 1, 1_000_000),
+	duration("retention.jobs", "A job that ended and was not changed for this long is deleted, with its logs and previews; rendered files stay. 0: never.",
+		func(c *Config) *time.Duration { return &c.Retention.Jobs }, 0, 10*365*24*time.Hour),
 	duration("job_compiler.time_limit", "How long the script of a job type may take.",
 		func(c *Config) *time.Duration { return &c.JobCompiler.TimeLimit }, time.Millisecond, time.Hour),
 	size("job_compiler.memory_limit", "How much memory the script of a job type may use.",

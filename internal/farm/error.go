@@ -21,6 +21,7 @@ const (
 	CodeNotAssigned    Code = "not_assigned"       // the task is, or was given, to somebody else: 409
 	CodePrecondition   Code = "precondition"       // an etag or a capability does not match: 412
 	CodeTooLarge       Code = "too_large"          // over a size limit: 413
+	CodeNoMatch        Code = "no_match"           // a selection fits nothing: 416
 	CodeIllegal        Code = "illegal_transition" // the status may not follow the present one: 422
 	CodeNotImplemented Code = "not_implemented"    // this Manager does not do it yet: 501
 	CodeBusy           Code = "busy"               // the database stays locked: 503, try again

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/jobtype"
@@ -36,6 +37,9 @@ type commandLine struct {
 
 // Main is flamenco-manager: it reads args and environment, runs until ctx ends, and returns the exit code.
 func Main(ctx context.Context, args, env []string) int {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return runSubcommand(ctx, args, env)
+	}
 	cmd, err := parseCommandLine(args, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -63,6 +67,12 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	flags.BoolVar(&cmd.version, "version", false, "print the version and exit")
 	flags.BoolVar(&cmd.writeConfig, "write-config", false, "write a configuration file that explains every setting, and exit")
 	flags.BoolVar(&cmd.profiling, "pprof", false, "serve profiles of the Manager at /debug/pprof/")
+	flags.Usage = func() {
+		fmt.Fprint(output, "Usage: flamenco-manager [flags]\n       flamenco-manager SUBCOMMAND [flags]\nSubcommands:\n")
+		listSubcommands(output)
+		fmt.Fprint(output, "Flags:\n")
+		flags.PrintDefaults()
+	}
 	if err := flags.Parse(args); err != nil {
 		return cmd, err
 	}

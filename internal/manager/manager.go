@@ -38,7 +38,8 @@ type Options struct {
 
 	// ScriptsDir holds job types of the farm's own, "" = only the built-in ones.
 	ScriptsDir string
-	// Executable is the program that compiles jobs when started with __compile, "" = the running one.
+	// Executable is the program that compiles jobs when started with __compile, and that runs an operation when started with
+	// OperationArg; "" = the running one.
 	Executable string
 	// OnListen hears the address once requests are answered; nil = nobody wants to know.
 	OnListen func(net.Addr)
@@ -96,16 +97,31 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, m.opts.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLogs()) }()
+	admin, err := newAdminToken(files)
+	if err != nil {
+		return err
+	}
+	start := func(ctx context.Context, kind string, params any, who string) error {
+		return startOperation(ctx, operations, kind, params, who)
+	}
 	handler, err := httpapi.New(httpapi.Options{
 		Log:   m.opts.Log,
 		Farm:  httpapi.Farm{Name: cfg.ManagerName, SharedStorage: cfg.SharedStorage, FirstRun: cfg.FirstRun},
 		Store: db, Sched: scheduler, JobTypes: types, Variables: variables.New(cfg.Variables, filepath.ToSlash(cfg.SharedStorage)),
 		TaskLogs: logs, Workers: workers, Files: files, Profiling: m.opts.Profiling,
+		Operations: operations, Admin: admin,
+		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
 	if err != nil {
 		return err
 	}
-	return m.runParts(ctx, handler, scheduler.Run, types.Run)
+	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
+	return m.runParts(ctx, handler, scheduler.Run, types.Run, operations.Run, clean.run)
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.

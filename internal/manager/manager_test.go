@@ -23,10 +23,15 @@ import (
 	"flamenco.farm/internal/manager"
 )
 
-// TestMain lets the test program compile jobs for itself, as flamenco-manager does.
+// TestMain lets the test program compile jobs and run operations for itself, as flamenco-manager does.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "__compile" {
-		os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "__compile":
+			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+		case manager.OperationArg:
+			os.Exit(manager.OperationMain(os.Stdin, os.Stdout, os.Stderr, nil))
+		}
 	}
 	goleak.VerifyTestMain(m)
 }

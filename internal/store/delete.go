@@ -157,6 +157,12 @@ func (s *Store) CountMarkedJobs(ctx context.Context) (int, error) {
 	return int(n), wrap(err)
 }
 
+// CheckoutInUse reports whether a job that is not to be deleted was made from a Shaman checkout.
+func (s *Store) CheckoutInUse(ctx context.Context, checkoutID string) (bool, error) {
+	n, err := s.reads.CheckoutUsers(ctx, checkoutID)
+	return n > 0, wrap(err)
+}
+
 // HasEndedJobs reports whether a job has ended that was not updated since.
 func (s *Store) HasEndedJobs(ctx context.Context, since time.Time) (bool, error) {
 	rows, err := s.reads.JobsToMark(ctx, query.JobsToMarkParams{UpdatedMax: since.UnixMicro(), Ended: true, N: 1})

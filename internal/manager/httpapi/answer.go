@@ -31,6 +31,8 @@ func statusOf(code farm.Code) int {
 		return http.StatusPreconditionFailed
 	case farm.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case farm.CodeNoMatch:
+		return http.StatusRequestedRangeNotSatisfiable
 	case farm.CodeIllegal:
 		return http.StatusUnprocessableEntity
 	case farm.CodeNotImplemented:

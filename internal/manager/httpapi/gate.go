@@ -25,6 +25,7 @@ import (
 type gate struct {
 	log        *slog.Logger
 	workers    *auth.Workers
+	admin      auth.AdminToken
 	operations map[string]*operation // by method and route
 }
 
@@ -121,6 +122,8 @@ func (g *gate) authorize(r *http.Request, op *operation) (*http.Request, error) 
 		return r, farm.Errorf(farm.CodeForbidden, "nobody may use this operation")
 	case rule == auth.Open:
 		return r, nil
+	case rule == auth.AdminOnly:
+		return r, g.checkAdmin(r)
 	}
 	workerID, secret, ok := r.BasicAuth()
 	if !ok {
@@ -130,6 +133,16 @@ func (g *gate) authorize(r *http.Request, op *operation) (*http.Request, error) 
 		return r, err
 	}
 	return r.WithContext(auth.WithWorker(r.Context(), workerID)), nil
+}
+
+// checkAdmin lets those pass who can read the files of the Manager.
+func (g *gate) checkAdmin(r *http.Request) error {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if ok && g.admin.Matches(token) {
+		return nil
+	}
+	return farm.Errorf(farm.CodeForbidden, "this takes the admin token: send what is in the file admin.token of the Manager's "+
+		"local storage as Authorization: Bearer TOKEN; it is new after every start of the Manager")
 }
 
 // checkQuery refuses a query of which net/http would silently drop the parts that it cannot read.

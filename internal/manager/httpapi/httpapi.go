@@ -16,6 +16,7 @@ import (
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/jobtype"
+	operations "flamenco.farm/internal/operation"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
@@ -42,6 +43,10 @@ type Options struct {
 	Workers   *auth.Workers
 	Files     *os.Root // the local storage, whose job folders are served
 	Profiling bool     // serve /debug/pprof/
+
+	Operations *operations.Service
+	Deletion   Deletion
+	Admin      auth.AdminToken
 }
 
 // handlers answers the operations of the API, one method each.
@@ -58,7 +63,7 @@ func New(opts Options) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	h := &handlers{Options: opts}
-	gate := &gate{log: opts.Log, workers: opts.Workers, operations: doc.operations}
+	gate := &gate{log: opts.Log, workers: opts.Workers, admin: opts.Admin, operations: doc.operations}
 
 	router := chi.NewRouter()
 	router.NotFound(gate.answerUnknown("Not Found"))

@@ -42,18 +42,6 @@ func (h *handlers) SetWorkerSleepSchedule(context.Context, api.SetWorkerSleepSch
 	return nil, errLater
 }
 
-func (h *handlers) DeleteJob(context.Context, api.DeleteJobRequestObject) (api.DeleteJobResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) DeleteJobMass(context.Context, api.DeleteJobMassRequestObject) (api.DeleteJobMassResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) DeleteJobWhatWouldItDo(context.Context, api.DeleteJobWhatWouldItDoRequestObject) (api.DeleteJobWhatWouldItDoResponseObject, error) {
-	return nil, errLater
-}
-
 func (h *handlers) FetchJobLastRenderedInfo(context.Context, api.FetchJobLastRenderedInfoRequestObject) (api.FetchJobLastRenderedInfoResponseObject, error) {
 	return nil, errLater
 }

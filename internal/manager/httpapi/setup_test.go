@@ -26,6 +26,7 @@ import (
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
+	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
@@ -57,6 +58,9 @@ type server struct {
 	storage string // the local storage
 	store   *store.Store
 	close   func() error // the store
+	ops     *operation.Service
+	opsLogs string // the folder of the logs of operations
+	admin   auth.AdminToken
 	routes  routers.Router
 	began   chan string // path of each request
 	ended   chan string // path of each request that was answered or given up
@@ -100,7 +104,14 @@ func setup(t *testing.T, change ...func(*sched.Options)) *server {
 	must(err)
 	workers, err := auth.NewWorkers(scheduler)
 	must(err)
+	opsLogs, err := os.OpenRoot(dir)
+	must(err)
+	t.Cleanup(func() { opsLogs.Close() })
+	s.ops, err = operation.New(operation.Options{Store: s.store, Bus: bus, Log: log, Kinds: operationKinds(), Logs: opsLogs})
+	must(err)
+	s.opsLogs, s.admin = dir, auth.NewAdminToken()
 	handler, err := httpapi.New(httpapi.Options{
+		Operations: s.ops, Deletion: deletion{scheduler, s.ops}, Admin: s.admin,
 		Log: log, Farm: httpapi.Farm{Name: "Test Farm", SharedStorage: "/farm/shared"},
 		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Workers: workers, Files: files,
 		Variables: variables.New(map[string]variables.Definition{

@@ -57,6 +57,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.blocklistStmt, err = db.PrepareContext(ctx, blocklist); err != nil {
 		return nil, fmt.Errorf("error preparing query Blocklist: %w", err)
 	}
+	if q.checkoutUsersStmt, err = db.PrepareContext(ctx, checkoutUsers); err != nil {
+		return nil, fmt.Errorf("error preparing query CheckoutUsers: %w", err)
+	}
 	if q.clearBlocksStmt, err = db.PrepareContext(ctx, clearBlocks); err != nil {
 		return nil, fmt.Errorf("error preparing query ClearBlocks: %w", err)
 	}
@@ -430,6 +433,11 @@ func (q *Queries) Close() error {
 	if q.blocklistStmt != nil {
 		if cerr := q.blocklistStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing blocklistStmt: %w", cerr)
+		}
+	}
+	if q.checkoutUsersStmt != nil {
+		if cerr := q.checkoutUsersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing checkoutUsersStmt: %w", cerr)
 		}
 	}
 	if q.clearBlocksStmt != nil {
@@ -1007,6 +1015,7 @@ type Queries struct {
 	attemptStepsStmt          *sql.Stmt
 	attemptsStmt              *sql.Stmt
 	blocklistStmt             *sql.Stmt
+	checkoutUsersStmt         *sql.Stmt
 	clearBlocksStmt           *sql.Stmt
 	clearFailuresStmt         *sql.Stmt
 	clearJobFailuresStmt      *sql.Stmt
@@ -1129,6 +1138,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		attemptStepsStmt:          q.attemptStepsStmt,
 		attemptsStmt:              q.attemptsStmt,
 		blocklistStmt:             q.blocklistStmt,
+		checkoutUsersStmt:         q.checkoutUsersStmt,
 		clearBlocksStmt:           q.clearBlocksStmt,
 		clearFailuresStmt:         q.clearFailuresStmt,
 		clearJobFailuresStmt:      q.clearJobFailuresStmt,

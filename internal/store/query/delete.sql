@@ -21,6 +21,11 @@ UPDATE job_ready SET runnable = FALSE WHERE runnable AND job_id > CAST(@after AS
 SELECT j.id, j.uuid, j.name, s.shaman_checkout_id FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.delete_requested_at > 0 AND j.id > CAST(@after AS BIGINT) ORDER BY j.id LIMIT CAST(@n AS BIGINT);
 
+-- name: CheckoutUsers :one
+-- The jobs that were made from a checkout and that stay.
+SELECT count(*) AS n FROM job_specs s JOIN jobs j ON j.id = s.job_id
+WHERE s.shaman_checkout_id = @shaman_checkout_id AND s.shaman_checkout_id <> '' AND j.delete_requested_at = 0;
+
 -- name: CountMarkedJobs :one
 SELECT count(*) AS n FROM jobs WHERE delete_requested_at > 0;
 

@@ -12,6 +12,19 @@ import (
 	"flamenco.farm/internal/store/micros"
 )
 
+const checkoutUsers = `-- name: CheckoutUsers :one
+SELECT count(*) AS n FROM job_specs s JOIN jobs j ON j.id = s.job_id
+WHERE s.shaman_checkout_id = $1 AND s.shaman_checkout_id <> '' AND j.delete_requested_at = 0
+`
+
+// The jobs that were made from a checkout and that stay.
+func (q *Queries) CheckoutUsers(ctx context.Context, shamanCheckoutID string) (int64, error) {
+	row := q.queryRow(ctx, q.checkoutUsersStmt, checkoutUsers, shamanCheckoutID)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
+}
+
 const countMarkedJobs = `-- name: CountMarkedJobs :one
 SELECT count(*) AS n FROM jobs WHERE delete_requested_at > 0
 `

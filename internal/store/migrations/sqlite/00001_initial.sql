@@ -89,6 +89,7 @@ CREATE TABLE job_specs (
     shaman_checkout_id TEXT NOT NULL,
     submitter_platform TEXT NOT NULL
 );
+CREATE INDEX job_specs_by_checkout ON job_specs (shaman_checkout_id) WHERE shaman_checkout_id <> '';
 
 -- First level of a claim: how many tasks of a type wait in a job. Tag, priority and runnable are copies from the job.
 CREATE TABLE job_ready (

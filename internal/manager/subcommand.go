@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package manager
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/telemetry"
+)
+
+// subcommand is something that flamenco-manager does instead of being a Manager.
+type subcommand struct {
+	name    string
+	summary string
+	// flags adds the flags of its own, and returns what to do once they are read.
+	flags func(*flag.FlagSet) func(ctx context.Context, a *admin) error
+}
+
+// subcommands is all of them, in the order of the help.
+func subcommands() []subcommand {
+	return []subcommand{
+		{"cleanslate", "erase all jobs and tasks, with their logs and previews", cleanSlateFlags},
+	}
+}
+
+// admin is what a subcommand works with.
+type admin struct {
+	config     config.Config
+	logFlags   telemetry.Flags
+	log        *slog.Logger
+	executable string
+	args       []string // behind the flags
+	in         io.Reader
+	terminal   bool // somebody can answer
+	out, errs  io.Writer
+}
+
+// errRefused is the end of a subcommand that was told not to go on; it has said so.
+var errRefused = errors.New("nothing was changed")
+
+// runSubcommand runs flamenco-manager <subcommand> and returns the exit code.
+func runSubcommand(ctx context.Context, args, env []string) int {
+	a := &admin{in: os.Stdin, terminal: term.IsTerminal(int(os.Stdin.Fd())), out: os.Stdout, errs: os.Stderr}
+	return a.run(ctx, args, env)
+}
+
+func (a *admin) run(ctx context.Context, args, env []string) int {
+	for _, c := range subcommands() {
+		if c.name != args[0] {
+			continue
+		}
+		do, configPath, err := a.parse(c, args[1:])
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return exitOK
+		case err != nil:
+			return exitUsage
+		}
+		if err := a.load(configPath, env); err == nil {
+			err = do(ctx, a)
+			if err == nil {
+				return exitOK
+			}
+			fmt.Fprintf(a.errs, "flamenco-manager %s: %v\n", c.name, err)
+		} else {
+			fmt.Fprintln(a.errs, "flamenco-manager:", err)
+		}
+		return exitFailure
+	}
+	fmt.Fprintf(a.errs, "flamenco-manager: unexpected argument %q; without one it is a Manager, and it knows these subcommands:\n", args[0])
+	listSubcommands(a.errs)
+	return exitUsage
+}
+
+func listSubcommands(w io.Writer) {
+	for _, c := range subcommands() {
+		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
+	}
+}
+
+func (a *admin) parse(c subcommand, args []string) (do func(context.Context, *admin) error, configPath string, err error) {
+	flags := flag.NewFlagSet("flamenco-manager "+c.name, flag.ContinueOnError)
+	flags.SetOutput(a.errs)
+	flags.Usage = func() {
+		fmt.Fprintf(a.errs, "Usage: flamenco-manager %s [flags]\n%s%s.\n", c.name, strings.ToUpper(c.summary[:1]), c.summary[1:])
+		flags.PrintDefaults()
+	}
+	a.logFlags.Register(flags)
+	flags.StringVar(&configPath, "config", config.FileName, "read the configuration from `PATH`")
+	do = c.flags(flags)
+	err = flags.Parse(args)
+	a.args = flags.Args()
+	return do, configPath, err
+}
+
+func (a *admin) load(path string, env []string) (err error) {
+	if a.executable == "" {
+		if a.executable, err = os.Executable(); err != nil {
+			return fmt.Errorf("finding the program itself: %w", err)
+		}
+	}
+	a.logFlags.Quiet = true // what it does is its output; -debug and -trace go before this
+	a.log = a.logFlags.Logger(a.errs)
+	a.config, err = config.Load(config.Sources{Path: path, Env: env, ExecutableDir: filepath.Dir(a.executable)}, a.log)
+	return err
+}
+
+// noArguments refuses what a subcommand without arguments was given.
+func (a *admin) noArguments() error {
+	if len(a.args) > 0 {
+		return fmt.Errorf("unexpected argument %q", a.args[0])
+	}
+	return nil
+}
+
+// confirm asks before something that cannot be undone. Without somebody to ask, only yes will do.
+func (a *admin) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !a.terminal {
+		return fmt.Errorf("%w: give -yes, because there is no terminal to ask at", errRefused)
+	}
+	fmt.Fprintf(a.out, "%s Type yes to go on: ", question)
+	var answer string
+	if _, err := fmt.Fscanln(a.in, &answer); err != nil || !strings.EqualFold(answer, "yes") {
+		return errRefused
+	}
+	return nil
+}
