@@ -22,7 +22,7 @@ type answer[T any] struct {
 
 var errNotModified = errors.New("not modified")
 
-// decode reads a JSON answer with status 200; whatever else the Manager answered becomes an error.
+// decode reads a JSON answer with status 200 or 202; whatever else the Manager answered becomes an error.
 // The two arguments are the results of a generated call, which can so be passed on as they are.
 func decode[T any](resp *http.Response, err error) (answer[T], error) {
 	var a answer[T]
@@ -30,7 +30,7 @@ func decode[T any](resp *http.Response, err error) (answer[T], error) {
 		return a, plain(err)
 	}
 	switch resp.StatusCode {
-	case http.StatusOK:
+	case http.StatusOK, http.StatusAccepted:
 	case http.StatusNotModified:
 		drop(resp)
 		return a, errNotModified

@@ -85,6 +85,11 @@ func (c *Client) SetJobStatus(ctx context.Context, id string, status api.JobStat
 	return done(c.api.SetJobStatus(asRepeatable(ctx), id, nil, api.JobStatusChange{Status: status, Reason: reason}))
 }
 
+// DeleteJob has a job deleted, in the background. Deleting it again while it is on its way is no error.
+func (c *Client) DeleteJob(ctx context.Context, id string) error {
+	return done(c.api.DeleteJob(asRepeatable(ctx), id))
+}
+
 // Tags lists the worker tags.
 func (c *Client) Tags(ctx context.Context) ([]api.WorkerTag, error) {
 	a, err := decode[api.WorkerTagList](c.api.FetchWorkerTags(ctx))

@@ -24,11 +24,17 @@ const (
 // A Manager that gives entity tags holds the request until the job changes; any other is asked every two seconds. Once the
 // job has been seen, a Manager that is gone or busy ends nothing: WatchJob waits for it to come back, however long.
 func (c *Client) WatchJob(ctx context.Context, id string) iter.Seq2[api.Job, error] {
-	return func(yield func(api.Job, error) bool) {
-		var last answer[api.Job]
+	return watch(ctx, func(edit ...api.RequestEditorFn) (answer[api.Job], error) { return c.job(ctx, id, edit...) })
+}
+
+// watch yields something at once and then after each of its changes.
+func watch[T any](ctx context.Context, ask func(...api.RequestEditorFn) (answer[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var last answer[T]
+		var nothing T
 		for seen := false; ; {
 			asked := time.Now()
-			now, err := c.nextJob(ctx, id, last.etag)
+			now, err := next(ask, last.etag)
 			pause := burstInterval
 			switch {
 			case errors.Is(err, errNotModified):
@@ -38,7 +44,7 @@ func (c *Client) WatchJob(ctx context.Context, id string) iter.Seq2[api.Job, err
 			case seen && passes(err):
 				pause = pollInterval
 			case err != nil:
-				yield(api.Job{}, err)
+				yield(nothing, err)
 				return
 			default:
 				if changed := !seen || !reflect.DeepEqual(now.body, last.body); changed && !yield(now.body, nil) {
@@ -50,18 +56,18 @@ func (c *Client) WatchJob(ctx context.Context, id string) iter.Seq2[api.Job, err
 				seen, last = true, now
 			}
 			if err := sleep(ctx, pause); err != nil {
-				yield(api.Job{}, err)
+				yield(nothing, err)
 				return
 			}
 		}
 	}
 }
 
-func (c *Client) nextJob(ctx context.Context, id, etag string) (answer[api.Job], error) {
+func next[T any](ask func(...api.RequestEditorFn) (answer[T], error), etag string) (answer[T], error) {
 	if etag == "" {
-		return c.job(ctx, id)
+		return ask()
 	}
-	return c.job(ctx, id, header("If-None-Match", etag), header("Prefer", holdSeconds))
+	return ask(header("If-None-Match", etag), header("Prefer", holdSeconds))
 }
 
 // passes reports whether the error is one that goes away when the Manager is back.
