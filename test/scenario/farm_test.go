@@ -23,12 +23,17 @@ import (
 	"flamenco.farm/pkg/client"
 )
 
-// TestMain lets the test program be what a Manager and a Worker start: the compiler of jobs and the shim of commands.
+// TestMain lets the test program be what a Manager and a Worker start: the compiler of jobs, the process of an
+// operation and the shim of commands; and a Manager that can be killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "__compile":
 			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+		case manager.OperationArg:
+			os.Exit(operationMain())
+		case managerArg:
+			os.Exit(managerMain())
 		case process.ShimArgument:
 			os.Exit(process.ShimMain())
 		}

@@ -128,13 +128,14 @@ func build(t *testing.T) (folder string) {
 type program struct {
 	t         *testing.T
 	path, dir string
+	args      []string
 	cmd       *exec.Cmd
 	log       bytes.Buffer
 }
 
 func (p *program) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(p.path) //nolint:noctx // it is killed by the test
+	p.cmd = exec.Command(p.path, p.args...) //nolint:noctx // it is killed by the test
 	p.cmd.Dir = p.dir
 	p.cmd.Env = append(os.Environ(), "FLAMENCO_HOME="+filepath.Join(p.dir, "home"))
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
