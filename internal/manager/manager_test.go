@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		case "__compile":
 			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
 		case manager.OperationArg:
-			os.Exit(manager.OperationMain(os.Stdin, os.Stdout, os.Stderr, nil))
+			os.Exit(manager.OperationMainErasing(os.Stdin, os.Stdout, os.Stderr, eraseForTest))
 		}
 	}
 	goleak.VerifyTestMain(m)

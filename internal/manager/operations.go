@@ -200,11 +200,20 @@ func startOperation(ctx context.Context, s *operation.Service, kind string, para
 // OperationMain is the process of an operation. It talks to the Manager that started it over in and out, and returns the
 // exit code. atStep hears of every step between which it might be killed; nil outside of tests.
 func OperationMain(in io.Reader, out, errs io.Writer, atStep func(name string)) int {
-	return operation.ChildMain(operation.Child{In: in, Out: out, Errs: errs, Open: openForOperation, AtStep: atStep})
+	return operationMain(in, out, errs, atStep, nil)
+}
+
+func operationMain(in io.Reader, out, errs io.Writer, atStep func(name string), eraseCheckout func(context.Context, string) error) int {
+	open := func(ctx context.Context, setup json.RawMessage, log *slog.Logger, onCommit func([]farm.Change)) (operation.Opened, error) {
+		return openForOperation(ctx, setup, log, onCommit, eraseCheckout)
+	}
+	return operation.ChildMain(operation.Child{In: in, Out: out, Errs: errs, Open: open, AtStep: atStep})
 }
 
 // openForOperation opens what operations work with, beside the Manager.
-func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logger, onCommit func([]farm.Change)) (operation.Opened, error) {
+func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logger, onCommit func([]farm.Change),
+	eraseCheckout func(context.Context, string) error,
+) (operation.Opened, error) {
 	var s operationSetup
 	if err := json.Unmarshal(setup, &s); err != nil {
 		return operation.Opened{}, fmt.Errorf("reading the setup: %w", err)
@@ -221,7 +230,7 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 		return operation.Opened{}, errors.Join(err, files.Close())
 	}
 	return operation.Opened{
-		Store: db, Kinds: operationKinds(&deleter{store: db, files: files}),
+		Store: db, Kinds: operationKinds(&deleter{store: db, files: files, eraseCheckout: eraseCheckout}),
 		Close: func() error { return errors.Join(db.Close(), files.Close()) },
 	}, nil
 }

@@ -199,12 +199,12 @@ func TestAProcessOfTheManagerOpensItsDatabaseBesideIt(t *testing.T) {
 		t.Errorf("a second Manager: %v", err)
 	}
 	beside := open(t, Options{Database: path, Beside: true})
-	for _, one := range []*Store{s, beside} {
-		if err := one.Do(t.Context(), addTag(fmt.Sprintf("%p", one))); err != nil {
+	for name, one := range map[string]*Store{"beside": beside, "manager": s} {
+		if err := one.Do(t.Context(), addTag(name)); err != nil {
 			t.Error(err)
 		}
 	}
-	wantTags(t, s, fmt.Sprintf("%p", s), fmt.Sprintf("%p", beside))
+	wantTags(t, s, "beside", "manager")
 }
 
 func TestADatabaseOfAnotherVersionIsNotOpenedBesideItsManager(t *testing.T) {
