@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package variables owns what {name} in a command stands for: a value per platform and audience.
+// Package variables owns what {name} in a command stands for: a value per platform and audience, and the way back, by
+// which the path that somebody gave becomes a name that every platform understands.
 // It must not know where the definitions come from, nor who runs the commands.
 package variables
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
-
-	"flamenco.farm/internal/farm"
 )
 
 // AnyPlatform is the platform of a value that holds wherever there is no value for the platform itself.
@@ -53,11 +53,17 @@ type Resolved struct {
 // Set is all variables of a farm. It never changes and may be used from many goroutines.
 type Set struct {
 	definitions map[string]Definition
+	home        string // the platform of the Manager, whose paths definitions and jobs may hold
 }
 
 // New makes a Set of definitions and the implicit variable "jobs", which wins over a definition of that name.
 // Without a folder for jobs that variable stays undefined.
 func New(definitions map[string]Definition, jobs string) *Set {
+	return NewOn(runtime.GOOS, definitions, jobs)
+}
+
+// NewOn is New for a Manager on another platform than this one.
+func NewOn(home string, definitions map[string]Definition, jobs string) *Set {
 	all := maps.Clone(definitions)
 	if all == nil {
 		all = make(map[string]Definition)
@@ -66,7 +72,7 @@ func New(definitions map[string]Definition, jobs string) *Set {
 	if jobs != "" {
 		all[Jobs] = Definition{Values: []Value{{Platforms: []string{AnyPlatform}, Value: jobs}}}
 	}
-	return &Set{definitions: all}
+	return &Set{definitions: all, home: home}
 }
 
 // Resolve is every variable that has a value for the audience on the platform. An audience that does not exist has none.
@@ -92,7 +98,7 @@ func (d Definition) valueFor(audience Audience, platform string) (string, bool) 
 		}
 	}
 	if d.TwoWay {
-		value = strings.TrimRight(value, `/\`)
+		value = strings.TrimRight(value, separators)
 	}
 	return value, best > 0
 }
@@ -114,56 +120,4 @@ func (v Value) fit(audience Audience, platform string) int {
 		return fit
 	}
 	return 0
-}
-
-// Expand replaces {name} in the string and string list parameters of commands for a Worker on the platform.
-// A name without a value stays as it is. The commands given are not changed.
-func (s *Set) Expand(commands []farm.Command, platform string) []farm.Command {
-	expand := s.replacer(platform)
-	expanded := make([]farm.Command, len(commands))
-	for i, c := range commands {
-		expanded[i] = c
-		expanded[i].Parameters = make(map[string]any, len(c.Parameters))
-		for key, value := range c.Parameters {
-			expanded[i].Parameters[key] = expandValue(value, expand)
-		}
-	}
-	return expanded
-}
-
-// replacer works in two passes, because the value of a one-way variable may name a two-way one.
-func (s *Set) replacer(platform string) func(string) string {
-	var oneWay, twoWay []string
-	for name, r := range s.Resolve(ForWorkers, platform) {
-		if r.TwoWay {
-			twoWay = append(twoWay, "{"+name+"}", r.Value)
-		} else {
-			oneWay = append(oneWay, "{"+name+"}", r.Value)
-		}
-	}
-	first, second := strings.NewReplacer(oneWay...), strings.NewReplacer(twoWay...)
-	return func(text string) string { return second.Replace(first.Replace(text)) }
-}
-
-func expandValue(value any, expand func(string) string) any {
-	switch v := value.(type) {
-	case string:
-		return expand(v)
-	case []string:
-		list := make([]string, len(v))
-		for i, text := range v {
-			list[i] = expand(text)
-		}
-		return list
-	case []any:
-		list := make([]any, len(v))
-		for i, item := range v {
-			list[i] = item
-			if text, ok := item.(string); ok {
-				list[i] = expand(text)
-			}
-		}
-		return list
-	}
-	return value
 }
