@@ -6,11 +6,7 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -34,6 +30,7 @@ type Config struct {
 	Listen                 string
 	LocalStorage           string
 	SharedStorage          string // "" = not chosen yet
+	Registration           Registration
 	TaskTimeout            time.Duration
 	WorkerTimeout          time.Duration
 	TimeoutGrace           time.Duration
@@ -69,6 +66,15 @@ const (
 	DurabilityNormal Durability = "normal"
 )
 
+// Registration says whether new Workers may join.
+type Registration string
+
+// Workers that are known already may go on either way.
+const (
+	RegistrationOpen   Registration = "open"
+	RegistrationClosed Registration = "closed"
+)
+
 // Default is the configuration without file and environment; its paths are relative.
 func Default() Config {
 	return Config{
@@ -77,6 +83,7 @@ func Default() Config {
 		Durability:             DurabilityFull,
 		Listen:                 ":8080",
 		LocalStorage:           "./flamenco-manager-storage",
+		Registration:           RegistrationOpen,
 		TaskTimeout:            10 * time.Minute,
 		WorkerTimeout:          time.Minute,
 		TimeoutGrace:           5 * time.Minute,
@@ -96,31 +103,14 @@ type Sources struct {
 	Path          string   // of the file, which may be missing
 	Env           []string // as os.Environ gives it
 	ExecutableDir string   // a relative local storage path is below it
+	SetUp         bool     // the first run, whatever the file says: somebody asked for the setup assistant
 }
 
 // Load reads the file and the environment. What a later version will use is accepted and logged; what is unknown or wrong
 // in the file is an error that names file, line and setting, all of them at once.
 func Load(src Sources, log *slog.Logger) (Config, error) {
-	path, err := filepath.Abs(src.Path)
-	if err != nil {
-		return Config{}, fmt.Errorf("config: %w", err)
-	}
-	cfg := Default()
-	d := &decoder{file: src.Path, cfg: &cfg, log: log}
-
-	text, err := os.ReadFile(path)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return Config{}, fmt.Errorf("cannot read the configuration: %w", err)
-	}
-	d.decodeFile(text)
-	d.decodeEnv(src.Env)
-	if err := errors.Join(d.problems...); err != nil {
-		return Config{}, err
-	}
-	cfg.FirstRun = missing || cfg.SharedStorage == ""
-	cfg.resolvePaths(filepath.Dir(path), src.ExecutableDir)
-	return cfg, nil
+	r, err := src.read(log)
+	return r.full, err
 }
 
 func (c *Config) resolvePaths(fileDir, executableDir string) {

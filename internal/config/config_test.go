@@ -58,6 +58,7 @@ durability: normal
 listen: 127.0.0.1:0
 local_manager_storage_path: /var/flamenco
 shared_storage_path: shared
+registration: closed
 task_timeout: 0
 worker_timeout: "90s"
 timeout_grace: 0s
@@ -88,7 +89,7 @@ variables:
 	}
 	want := config.Config{
 		ManagerName: "Studio", Database: filepath.Join(dir, "data/farm.sqlite"), Durability: config.DurabilityNormal,
-		Listen: "127.0.0.1:0", LocalStorage: "/var/flamenco", SharedStorage: filepath.Join(dir, "shared"),
+		Listen: "127.0.0.1:0", LocalStorage: "/var/flamenco", SharedStorage: filepath.Join(dir, "shared"), Registration: config.RegistrationClosed,
 		TaskTimeout: 0, WorkerTimeout: 90 * time.Second, TimeoutGrace: 0, TaskRequestHold: time.Minute,
 		BlocklistThreshold: 5, TaskFailAfterSoftFails: 4,
 		JobCompiler: config.JobCompiler{TimeLimit: 20 * time.Second, MemoryLimit: 1 << 30, MaxTasks: 5000},

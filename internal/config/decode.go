@@ -19,28 +19,35 @@ type decoder struct {
 	problems []error
 }
 
-// problem is something wrong in the file; the message starts as compilers' do, so that editors jump to the line.
+// problem is something wrong in the file; the message starts as compilers' do, so that editors jump to the line. What did
+// not come from a file has no lines.
 func (d *decoder) problem(node *yaml.Node, key, format string, args ...any) {
-	d.problems = append(d.problems, fmt.Errorf("%s:%d: %s: %s", d.file, node.Line, key, fmt.Sprintf(format, args...)))
+	err := fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...))
+	if d.file != "" {
+		err = fmt.Errorf("%s:%d: %w", d.file, node.Line, err)
+	}
+	d.problems = append(d.problems, err)
 }
 
-func (d *decoder) decodeFile(text []byte) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+// decodeFile reads text and returns the YAML document in it, nil if it holds no settings.
+func (d *decoder) decodeFile(text []byte) *yaml.Node {
+	document := new(yaml.Node)
+	if err := yaml.Unmarshal(text, document); err != nil {
 		d.problems = append(d.problems, fmt.Errorf("%s: %s", d.file, strings.TrimPrefix(err.Error(), "yaml: ")))
-		return
+		return nil
 	}
 	if len(document.Content) == 0 {
-		return // empty, or comments only
+		return nil // empty, or comments only
 	}
 	root := document.Content[0]
 	if root.Kind != yaml.MappingNode {
 		if root.Tag != "!!null" {
 			d.problems = append(d.problems, fmt.Errorf("%s:%d: must be a mapping of settings", d.file, root.Line))
 		}
-		return
+		return nil
 	}
 	d.decodeSection(root, "")
+	return document
 }
 
 // decodeSection walks a mapping whose settings start with prefix.

@@ -5,6 +5,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // EnvName is the name of the environment variable that overrides a setting: dots become two underscores.
@@ -24,6 +26,10 @@ func (d *decoder) decodeEnv(env []string) {
 		if !strings.HasPrefix(name, EnvPrefix) {
 			continue
 		}
+		if name == EnvName("variables") {
+			d.decodeVariablesEnv(name, value)
+			continue
+		}
 		s, ok := byName[name]
 		if !ok {
 			d.log.Warn("an environment variable looks like a setting but is none", "name", name)
@@ -33,4 +39,17 @@ func (d *decoder) decodeEnv(env []string) {
 			d.problems = append(d.problems, fmt.Errorf("environment variable %s: %s: %w", name, s.key, err))
 		}
 	}
+}
+
+// decodeVariablesEnv replaces all variables by those of an environment variable, which are written as in the file.
+func (d *decoder) decodeVariablesEnv(name, value string) {
+	file := d.file
+	defer func() { d.file = file }()
+	d.file = "environment variable " + name
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(value), &document); err != nil || len(document.Content) == 0 {
+		d.problems = append(d.problems, fmt.Errorf("%s: must hold the section variables as the file would, such as {blender: {values: [{platform: all, value: blender}]}}", d.file))
+		return
+	}
+	d.decodeVariables(document.Content[0])
 }

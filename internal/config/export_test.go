@@ -2,17 +2,28 @@
 
 package config
 
+import "log/slog"
+
 // LaterKeys are the settings that are accepted and not used yet.
 var LaterKeys = laterKeys
 
 // Row is what the reference says of a setting.
-type Row struct{ Key, Default, Doc string }
+type Row struct {
+	Key, Default, Doc string
+	Live              bool
+}
 
 // Rows is every setting, in the order of the sample.
 func Rows() []Row {
 	rows := make([]Row, 0, len(settings))
 	for _, s := range settings {
-		rows = append(rows, Row{Key: s.key, Default: s.format(Default()), Doc: s.doc})
+		rows = append(rows, Row{Key: s.key, Default: s.format(Default()), Doc: s.doc, Live: s.live})
 	}
 	return rows
+}
+
+// Parse reads text as the file, without an environment; its paths stay as they are written.
+func Parse(text []byte) (Config, error) {
+	r, err := Sources{Path: FileName}.interpret(text, slog.New(slog.DiscardHandler))
+	return r.file, err
 }

@@ -20,19 +20,25 @@ import (
 // Sample is a configuration file that says what every setting does, with the values of c.
 func Sample(c Config) ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
-	add(root, "_meta", "", mapping("version", fileVersion))
+	add(root, "_meta", "", version())
 	for _, s := range settings {
-		section, name := root, s.key
-		if before, after, nested := strings.Cut(s.key, "."); nested {
-			section, name = sectionOf(root, before), after
-		}
-		add(section, name, s.doc, scalar(s.format(c)))
+		section, name := placeOf(root, s.key)
+		add(section, name, s.doc, s.node(c))
 	}
 	add(root, "variables", "What {name} in a command stands for, per platform and audience (all, workers or users).", variablesNode(c.Variables))
 
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "# Configuration of the Flamenco Manager.\n# An environment variable %s<SETTING> overrides a setting, such as %s.\n\n", EnvPrefix, EnvName("job_compiler.time_limit"))
-	encoder := yaml.NewEncoder(&out)
+	return encode(root, header())
+}
+
+// header says what the file is; every file that the Manager makes begins with it.
+func header() string {
+	return fmt.Sprintf("# Configuration of the Flamenco Manager.\n# An environment variable %s<SETTING> overrides a setting, such as %s.\n\n",
+		EnvPrefix, EnvName("job_compiler.time_limit"))
+}
+
+func encode(root *yaml.Node, start string) ([]byte, error) {
+	out := bytes.NewBufferString(start)
+	encoder := yaml.NewEncoder(out)
 	encoder.SetIndent(2)
 	if err := errors.Join(encoder.Encode(root), encoder.Close()); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -60,20 +66,30 @@ func WriteSample(path string, c Config) error {
 	return nil
 }
 
+// node is the value of a setting as YAML has it.
+func (s setting) node(c Config) *yaml.Node {
+	if s.kind == kindText {
+		return scalar(s.format(c))
+	}
+	return literal(s.format(c))
+}
+
+// scalar is a text, in quotes where YAML would read it as something else.
 func scalar(text string) *yaml.Node {
 	node := &yaml.Node{}
 	node.SetString(text)
 	if text == "" {
 		node.Style = yaml.DoubleQuotedStyle
-	} else {
-		node.Tag = "" // numbers need no quotes: the loader takes either
 	}
 	return node
 }
 
-func mapping(key, value string) *yaml.Node {
+// literal is a number or a truth value.
+func literal(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
+
+func version() *yaml.Node {
 	node := &yaml.Node{Kind: yaml.MappingNode}
-	add(node, key, "", scalar(value))
+	add(node, "version", "", literal(fileVersion))
 	return node
 }
 
@@ -83,15 +99,34 @@ func add(section *yaml.Node, name, doc string, value *yaml.Node) {
 	section.Content = append(section.Content, key, value)
 }
 
-func sectionOf(root *yaml.Node, name string) *yaml.Node {
-	for i := 0; i < len(root.Content); i += 2 {
-		if root.Content[i].Value == name {
-			return root.Content[i+1]
+// placeOf is the section that holds a setting, made if need be, and the setting's name there.
+func placeOf(root *yaml.Node, key string) (section *yaml.Node, name string) {
+	for {
+		before, after, nested := strings.Cut(key, ".")
+		if !nested {
+			return root, key
 		}
+		root, key = sectionOf(root, before), after
+	}
+}
+
+func sectionOf(root *yaml.Node, name string) *yaml.Node {
+	if value := valueOf(root, name); value != nil {
+		return value
 	}
 	section := &yaml.Node{Kind: yaml.MappingNode}
 	add(root, name, "", section)
 	return section
+}
+
+// valueOf is the value of a key of a mapping, nil if it is not there.
+func valueOf(mapping *yaml.Node, name string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == name {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
 }
 
 func variablesNode(all map[string]variables.Definition) *yaml.Node {
@@ -111,7 +146,7 @@ func variablesNode(all map[string]variables.Definition) *yaml.Node {
 		}
 		definition := &yaml.Node{Kind: yaml.MappingNode}
 		if all[name].TwoWay {
-			add(definition, "is_twoway", "", scalar("true"))
+			add(definition, "is_twoway", "", literal("true"))
 		}
 		add(definition, "values", "", values)
 		add(node, name, "", definition)

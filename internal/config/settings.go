@@ -3,6 +3,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -14,13 +15,25 @@ import (
 type setting struct {
 	key    string // path in the file, with dots
 	doc    string
+	kind   kind // of its value in JSON
+	live   bool // a change holds at once; all others wait for a restart
+	secret bool // nobody is shown the value
 	parse  func(c *Config, text string) error
 	format func(c Config) string
 }
 
+// kind is what a value is in JSON.
+type kind int
+
+const (
+	kindText kind = iota
+	kindNumber
+	kindBoolean
+)
+
 // settings is every scalar setting, in the order of the sample.
 var settings = []setting{
-	text("manager_name", "The name that people see in the web app.", func(c *Config) *string { return &c.ManagerName }, notEmpty),
+	live(text("manager_name", "The name that people see in the web app.", func(c *Config) *string { return &c.ManagerName }, notEmpty)),
 	text("database", "The SQLite file; a relative path is below the folder of this file.", func(c *Config) *string { return &c.Database }, databasePath),
 	choice("durability", "full: whatever was acknowledged survives a power cut. normal: the last second may be lost, writes are faster.",
 		func(c *Config) *Durability { return &c.Durability }, DurabilityFull, DurabilityNormal),
@@ -29,18 +42,20 @@ var settings = []setting{
 		func(c *Config) *string { return &c.LocalStorage }, notEmpty),
 	text("shared_storage_path", "The folder of the files of jobs, which Manager, Workers and artists all see; a relative path is below the folder of this file.",
 		func(c *Config) *string { return &c.SharedStorage }, anything),
-	duration("task_timeout", "A task that its Worker does not mention for this long is given to another one. 0: never.",
-		func(c *Config) *time.Duration { return &c.TaskTimeout }, 0, 1000*time.Hour),
+	live(choice("registration", "open: whoever reaches the Manager may add a Worker. closed: no new Workers; those that are known go on.",
+		func(c *Config) *Registration { return &c.Registration }, RegistrationOpen, RegistrationClosed)),
+	live(duration("task_timeout", "A task that its Worker does not mention for this long is given to another one. 0: never.",
+		func(c *Config) *time.Duration { return &c.TaskTimeout }, 0, 1000*time.Hour)),
 	duration("worker_timeout", "A Worker that is silent for this long is taken for lost, and its task is given to another one.",
 		func(c *Config) *time.Duration { return &c.WorkerTimeout }, time.Millisecond, 1000*time.Hour),
 	duration("timeout_grace", "After a start of the Manager nothing times out for this long.",
 		func(c *Config) *time.Duration { return &c.TimeoutGrace }, 0, 1000*time.Hour),
-	duration("task_request_hold", "How long a Worker's request waits for a task to appear; stay below the limit of proxies in between.",
-		func(c *Config) *time.Duration { return &c.TaskRequestHold }, 0, 10*time.Minute),
-	number("blocklist_threshold", "After this many failures a Worker gets no more tasks of that type of the job.",
-		func(c *Config) *int { return &c.BlocklistThreshold }, 1, 1_000_000),
-	number("task_fail_after_softfail_count", "After this many Workers failed at it, a task is failed.",
-		func(c *Config) *int { return &c.TaskFailAfterSoftFails }, 1, 1_000_000),
+	live(duration("task_request_hold", "How long a Worker's request waits for a task to appear; stay below the limit of proxies in between.",
+		func(c *Config) *time.Duration { return &c.TaskRequestHold }, 0, 10*time.Minute)),
+	live(number("blocklist_threshold", "After this many failures a Worker gets no more tasks of that type of the job.",
+		func(c *Config) *int { return &c.BlocklistThreshold }, 1, 1_000_000)),
+	live(number("task_fail_after_softfail_count", "After this many Workers failed at it, a task is failed.",
+		func(c *Config) *int { return &c.TaskFailAfterSoftFails }, 1, 1_000_000)),
 	duration("retention.jobs", "A job that ended and was not changed for this long is deleted, with its logs and previews; rendered files stay. 0: never.",
 		func(c *Config) *time.Duration { return &c.Retention.Jobs }, 0, 10*365*24*time.Hour),
 	duration("job_compiler.time_limit", "How long the script of a job type may take.",
@@ -53,7 +68,26 @@ var settings = []setting{
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"autodiscoverable", "database_check_period", "files", "mqtt", "registration", "s3", "shaman", "task_logs", "time_zone",
+	"autodiscoverable", "database_check_period", "files", "mqtt", "s3", "shaman", "task_logs", "time_zone",
+}
+
+// live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.
+func live(s setting) setting {
+	s.live = true
+	return s
+}
+
+// secret marks a setting that no API shows and no message repeats.
+func secret(s setting) setting {
+	s.secret = true
+	parse := s.parse
+	s.parse = func(c *Config, text string) error {
+		if parse(c, text) != nil {
+			return errors.New("has a value that cannot be used")
+		}
+		return nil
+	}
+	return s
 }
 
 func text(key, doc string, at func(*Config) *string, check func(string) error) setting {
@@ -108,7 +142,7 @@ func duration(key, doc string, at func(*Config) *time.Duration, low, high time.D
 
 func number(key, doc string, at func(*Config) *int, low, high int) setting {
 	return setting{
-		key: key, doc: doc,
+		key: key, doc: doc, kind: kindNumber,
 		parse: func(c *Config, text string) error {
 			n, err := strconv.Atoi(text)
 			if err != nil {
@@ -121,6 +155,20 @@ func number(key, doc string, at func(*Config) *int, low, high int) setting {
 			return nil
 		},
 		format: func(c Config) string { return strconv.Itoa(*at(&c)) },
+	}
+}
+
+func boolean(key, doc string, at func(*Config) *bool) setting {
+	return setting{
+		key: key, doc: doc, kind: kindBoolean,
+		parse: func(c *Config, text string) error {
+			if text != "true" && text != "false" {
+				return fmt.Errorf("%q is neither true nor false", text)
+			}
+			*at(c) = text == "true"
+			return nil
+		},
+		format: func(c Config) string { return strconv.FormatBool(*at(&c)) },
 	}
 }
 

@@ -54,6 +54,9 @@ func (d *decoder) decodeVariable(node *yaml.Node, path string) variables.Definit
 				return
 			}
 			for i, item := range value.Content {
+				if item.Kind == yaml.AliasNode {
+					item = item.Alias
+				}
 				definition.Values = append(definition.Values, d.decodeValue(item, fmt.Sprintf("%s.values[%d]", path, i)))
 			}
 		default:
@@ -74,6 +77,9 @@ func (d *decoder) decodeValue(node *yaml.Node, path string) variables.Value {
 		switch {
 		case name == "platforms" && item.Kind == yaml.SequenceNode:
 			for _, platform := range item.Content {
+				if platform.Kind == yaml.AliasNode {
+					platform = platform.Alias
+				}
 				value.Platforms = append(value.Platforms, platform.Value)
 			}
 		case !scalar:
@@ -81,7 +87,9 @@ func (d *decoder) decodeValue(node *yaml.Node, path string) variables.Value {
 		case name == "value":
 			value.Value = text
 		case name == "platform", name == "platforms":
-			value.Platforms = append(value.Platforms, text)
+			if text != "" { // the other key may have it
+				value.Platforms = append(value.Platforms, text)
+			}
 		case name == "audience" && text != "":
 			value.Audience = variables.Audience(text)
 			if !slices.Contains(variables.Audiences, value.Audience) {
