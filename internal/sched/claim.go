@@ -18,7 +18,7 @@ func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Claim, error) {
 	// Subscribed first, so that work that comes between the try and the wait is not missed.
 	sub := s.Bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeWork || isWorker(c, r.WorkerID) })
 	defer sub.Close()
-	hold := time.NewTimer(s.RequestHold)
+	hold := time.NewTimer(s.limits.Load().RequestHold)
 	defer hold.Stop()
 	renew := time.NewTicker(max(s.WorkerTimeout/3, time.Millisecond))
 	defer renew.Stop()

@@ -68,10 +68,11 @@ func (s *Service) Expire(ctx context.Context) error {
 }
 
 func (s *Service) expireUntouched(ctx context.Context, now time.Time) error {
-	if s.TaskTimeout == 0 {
+	timeout := s.limits.Load().TaskTimeout
+	if timeout == 0 {
 		return nil
 	}
-	before := now.Add(-s.TaskTimeout)
+	before := now.Add(-timeout)
 	untouched, err := s.store.UntouchedTasks(ctx, before, atOnce)
 	if err != nil {
 		return err

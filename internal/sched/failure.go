@@ -16,9 +16,10 @@ func (s *Service) fail(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worke
 	if err != nil {
 		return err
 	}
+	limits := s.limits.Load()
 	verdict := flow.JudgeFailure(flow.Failure{
 		Failures: known.OfTask, WorkerFailures: known.OfWorker, WorkersLeft: known.WorkersLeft,
-		TypeWorkersLeft: known.TypeWorkersLeft, BlocklistThreshold: s.BlocklistThreshold, SoftFailLimit: s.SoftFailLimit,
+		TypeWorkersLeft: known.TypeWorkersLeft, BlocklistThreshold: limits.BlocklistThreshold, SoftFailLimit: limits.SoftFailLimit,
 	})
 	if err := tx.EndAttempt(t, farm.OutcomeFailed, reason, exitCode); err != nil {
 		return err
@@ -113,7 +114,7 @@ func requeue(tx *store.Tx, j *store.Job, t *store.Task, why store.Why) error {
 // lose takes a task from a worker that gave no result. That counts as no failure, unless the task was lost so often
 // that it may be what brings the machines down.
 func (s *Service) lose(tx *store.Tx, j *store.Job, t *store.Task, w *store.Worker, reason string) error {
-	often := flow.LostIsFailure(t.Lost, s.SoftFailLimit)
+	often := flow.LostIsFailure(t.Lost, s.limits.Load().SoftFailLimit)
 	t.Lost++
 	t.StepsCompleted = 0
 	t.Activity = "Lost: " + reason

@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,19 +37,35 @@ type Options struct {
 	SoftFailLimit      int // workers that must fail a task until it is failed for good
 }
 
+// Limits are the options that may change while the Manager runs.
+type Limits struct {
+	TaskTimeout        time.Duration
+	RequestHold        time.Duration
+	BlocklistThreshold int
+	SoftFailLimit      int
+}
+
 // Service is the scheduler of one Manager.
 type Service struct {
 	Options
-	store *store.Store
-	locks [64]sync.Mutex // one task log is written by one call at a time
-	seed  maphash.Seed
-	todo  chan struct{} // there are jobs with a mass change that goes on in the background
+	limits atomic.Pointer[Limits] // what counts of Options' fields of the same names
+	store  *store.Store
+	locks  [64]sync.Mutex // one task log is written by one call at a time
+	seed   maphash.Seed
+	todo   chan struct{} // there are jobs with a mass change that goes on in the background
 }
 
 // New makes a Service on an open store.
 func New(st *store.Store, opts Options) *Service {
-	return &Service{Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan struct{}, 1)}
+	s := &Service{Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan struct{}, 1)}
+	s.SetLimits(Limits{
+		TaskTimeout: opts.TaskTimeout, RequestHold: opts.RequestHold, BlocklistThreshold: opts.BlocklistThreshold, SoftFailLimit: opts.SoftFailLimit,
+	})
+	return s
 }
+
+// SetLimits lets other limits hold from now on; a request that waits already waits as long as it was going to.
+func (s *Service) SetLimits(limits Limits) { s.limits.Store(&limits) }
 
 // Run watches the clocks and finishes changes of whole jobs, also those that an earlier Manager left half done.
 func (s *Service) Run(ctx context.Context) error {
