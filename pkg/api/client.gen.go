@@ -94,7 +94,7 @@ type ClientInterface interface {
 
 	// GetConfiguration The part of the configuration that clients need
 	//
-	// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up.
+	// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up. A configuration file that was changed is read again; one that is missing or wrong changes nothing.
 	//
 	// Corresponds with GET /api/v3/configuration (the `GetConfiguration` operationId).
 	GetConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -108,7 +108,7 @@ type ClientInterface interface {
 
 	// CheckBlenderExePathWithBody Try whether a path or command is Blender
 	//
-	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -117,7 +117,7 @@ type ClientInterface interface {
 
 	// CheckBlenderExePath Try whether a path or command is Blender
 	//
-	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -126,7 +126,7 @@ type ClientInterface interface {
 
 	// CheckSharedStoragePathWithBody Try whether a folder can be the shared storage
 	//
-	// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+	// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -135,7 +135,7 @@ type ClientInterface interface {
 
 	// CheckSharedStoragePath Try whether a folder can be the shared storage
 	//
-	// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+	// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -144,14 +144,14 @@ type ClientInterface interface {
 
 	// GetConfigurationFile The whole configuration
 	//
-	// Everything that `flamenco-manager.yaml` can hold, in the structure of that file.
+	// Everything that `flamenco-manager.yaml` can hold, in the structure of that file and with the default of what it does not say. What the environment of the Manager overrides is as the file has it. A secret that is set is shown as `********`.
 	//
 	// Corresponds with GET /api/v3/configuration/file (the `GetConfigurationFile` operationId).
 	GetConfigurationFile(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateConfigurationFileWithBody Replace the configuration
 	//
-	// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+	// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -160,7 +160,7 @@ type ClientInterface interface {
 
 	// UpdateConfigurationFile Replace the configuration
 	//
-	// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+	// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -797,7 +797,7 @@ type ClientInterface interface {
 
 // GetConfiguration The part of the configuration that clients need
 //
-// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up.
+// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up. A configuration file that was changed is read again; one that is missing or wrong changes nothing.
 //
 // Corresponds with GET /api/v3/configuration (the `GetConfiguration` operationId).
 func (c *Client) GetConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -831,7 +831,7 @@ func (c *Client) FindBlenderExePath(ctx context.Context, reqEditors ...RequestEd
 
 // CheckBlenderExePathWithBody Try whether a path or command is Blender
 //
-// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -850,7 +850,7 @@ func (c *Client) CheckBlenderExePathWithBody(ctx context.Context, contentType st
 
 // CheckBlenderExePath Try whether a path or command is Blender
 //
-// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -869,7 +869,7 @@ func (c *Client) CheckBlenderExePath(ctx context.Context, body CheckBlenderExePa
 
 // CheckSharedStoragePathWithBody Try whether a folder can be the shared storage
 //
-// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 //
 // Takes any type of body and a specified content type.
 //
@@ -888,7 +888,7 @@ func (c *Client) CheckSharedStoragePathWithBody(ctx context.Context, contentType
 
 // CheckSharedStoragePath Try whether a folder can be the shared storage
 //
-// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -907,7 +907,7 @@ func (c *Client) CheckSharedStoragePath(ctx context.Context, body CheckSharedSto
 
 // GetConfigurationFile The whole configuration
 //
-// Everything that `flamenco-manager.yaml` can hold, in the structure of that file.
+// Everything that `flamenco-manager.yaml` can hold, in the structure of that file and with the default of what it does not say. What the environment of the Manager overrides is as the file has it. A secret that is set is shown as `********`.
 //
 // Corresponds with GET /api/v3/configuration/file (the `GetConfigurationFile` operationId).
 func (c *Client) GetConfigurationFile(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -924,7 +924,7 @@ func (c *Client) GetConfigurationFile(ctx context.Context, reqEditors ...Request
 
 // UpdateConfigurationFileWithBody Replace the configuration
 //
-// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -943,7 +943,7 @@ func (c *Client) UpdateConfigurationFileWithBody(ctx context.Context, contentTyp
 
 // UpdateConfigurationFile Replace the configuration
 //
-// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5316,7 +5316,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetConfigurationWithResponse The part of the configuration that clients need
 	//
-	// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up.
+	// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up. A configuration file that was changed is read again; one that is missing or wrong changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5334,7 +5334,7 @@ type ClientWithResponsesInterface interface {
 
 	// CheckBlenderExePathWithBodyWithResponse Try whether a path or command is Blender
 	//
-	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5343,7 +5343,7 @@ type ClientWithResponsesInterface interface {
 
 	// CheckBlenderExePathWithResponse Try whether a path or command is Blender
 	//
-	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+	// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5352,7 +5352,7 @@ type ClientWithResponsesInterface interface {
 
 	// CheckSharedStoragePathWithBodyWithResponse Try whether a folder can be the shared storage
 	//
-	// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+	// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5361,7 +5361,7 @@ type ClientWithResponsesInterface interface {
 
 	// CheckSharedStoragePathWithResponse Try whether a folder can be the shared storage
 	//
-	// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+	// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5370,7 +5370,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetConfigurationFileWithResponse The whole configuration
 	//
-	// Everything that `flamenco-manager.yaml` can hold, in the structure of that file.
+	// Everything that `flamenco-manager.yaml` can hold, in the structure of that file and with the default of what it does not say. What the environment of the Manager overrides is as the file has it. A secret that is set is shown as `********`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5379,7 +5379,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateConfigurationFileWithBodyWithResponse Replace the configuration
 	//
-	// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+	// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5388,7 +5388,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateConfigurationFileWithResponse Replace the configuration
 	//
-	// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+	// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6162,6 +6162,8 @@ type CheckBlenderExePathResponse struct {
 	JSON200 *BlenderPathCheckResult
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Failure
 }
@@ -6260,15 +6262,24 @@ func (r GetConfigurationFileResponse) ContentType() string {
 	return ""
 }
 
+// UpdateConfigurationFileResponse204Headers the declared response headers of an HTTP 204 response for UpdateConfigurationFile
+type UpdateConfigurationFileResponse204Headers struct {
+	XFlamencoRestartNeeded *string
+}
+
 type UpdateConfigurationFileResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
 	// JSON507 the response for an HTTP 507 `application/json` response
 	JSON507 *StorageFull
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Failure
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *UpdateConfigurationFileResponse204Headers
 }
 
 // Status returns HTTPResponse.Status
@@ -6300,6 +6311,8 @@ type SaveSetupAssistantConfigResponse struct {
 	HTTPResponse *http.Response
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
 	// JSON507 the response for an HTTP 507 `application/json` response
 	JSON507 *StorageFull
 	// JSONDefault the response for an HTTP default `application/json` response
@@ -8871,7 +8884,7 @@ func (r TaskOutputProducedResponse) ContentType() string {
 
 // GetConfigurationWithResponse The part of the configuration that clients need
 //
-// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up.
+// Says where files are shared, whether they can be uploaded to Shaman, and whether the Manager still has to be set up. A configuration file that was changed is read again; one that is missing or wrong changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8901,7 +8914,7 @@ func (c *ClientWithResponses) FindBlenderExePathWithResponse(ctx context.Context
 
 // CheckBlenderExePathWithBodyWithResponse Try whether a path or command is Blender
 //
-// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8916,7 +8929,7 @@ func (c *ClientWithResponses) CheckBlenderExePathWithBodyWithResponse(ctx contex
 
 // CheckBlenderExePathWithResponse Try whether a path or command is Blender
 //
-// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false.
+// Runs the program with `--version` for at most 10 seconds. A folder is taken to mean the Blender inside it. A program that is not Blender is a normal answer with `is_usable` false. Once the Manager is set up, only a program that the variable `blender` names already is run; others get `403`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8931,7 +8944,7 @@ func (c *ClientWithResponses) CheckBlenderExePathWithResponse(ctx context.Contex
 
 // CheckSharedStoragePathWithBodyWithResponse Try whether a folder can be the shared storage
 //
-// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8946,7 +8959,7 @@ func (c *ClientWithResponses) CheckSharedStoragePathWithBodyWithResponse(ctx con
 
 // CheckSharedStoragePathWithResponse Try whether a folder can be the shared storage
 //
-// The folder has to exist, to be writable for the Manager and to lie outside of its installation. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
+// The folder has to exist and to be writable for the Manager, and must not be the one that the Manager's program is in. A small file is written and removed again. A folder that will not do is a normal answer with `is_usable` false.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8961,7 +8974,7 @@ func (c *ClientWithResponses) CheckSharedStoragePathWithResponse(ctx context.Con
 
 // GetConfigurationFileWithResponse The whole configuration
 //
-// Everything that `flamenco-manager.yaml` can hold, in the structure of that file.
+// Everything that `flamenco-manager.yaml` can hold, in the structure of that file and with the default of what it does not say. What the environment of the Manager overrides is as the file has it. A secret that is set is shown as `********`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8976,7 +8989,7 @@ func (c *ClientWithResponses) GetConfigurationFileWithResponse(ctx context.Conte
 
 // UpdateConfigurationFileWithBodyWithResponse Replace the configuration
 //
-// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8991,7 +9004,7 @@ func (c *ClientWithResponses) UpdateConfigurationFileWithBodyWithResponse(ctx co
 
 // UpdateConfigurationFileWithResponse Replace the configuration
 //
-// Writes the file and uses the new values. The address to listen on, the database, Shaman and MQTT change with the next start of the Manager.
+// Checks all values, writes the file and uses the new values as far as that is possible without a restart. Comments in the file stay, and so do settings that this Manager accepts without knowing them. `********` leaves a secret as it is. An error names everything that is wrong, and then nothing is changed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10253,6 +10266,13 @@ func ParseCheckBlenderExePathResponse(rsp *http.Response) (*CheckBlenderExePathR
 		}
 		response.JSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failure
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10369,6 +10389,13 @@ func ParseUpdateConfigurationFileResponse(rsp *http.Response) (*UpdateConfigurat
 		}
 		response.JSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
 		var dest StorageFull
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -10383,6 +10410,19 @@ func ParseUpdateConfigurationFileResponse(rsp *http.Response) (*UpdateConfigurat
 		}
 		response.JSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers UpdateConfigurationFileResponse204Headers
+		if values := rsp.Header.Values("X-Flamenco-Restart-Needed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Restart-Needed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoRestartNeeded = &value
+		}
+		response.Headers204 = &headers
 	}
 
 	return response, nil
@@ -10411,6 +10451,13 @@ func ParseSaveSetupAssistantConfigResponse(rsp *http.Response) (*SaveSetupAssist
 			return nil, err
 		}
 		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
 		var dest StorageFull

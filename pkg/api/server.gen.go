@@ -3157,6 +3157,20 @@ func (response CheckBlenderExePath400JSONResponse) VisitCheckBlenderExePathRespo
 	return err
 }
 
+type CheckBlenderExePath403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CheckBlenderExePath403JSONResponse) VisitCheckBlenderExePathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CheckBlenderExePathdefaultJSONResponse struct {
 	Body       Error
 	StatusCode int
@@ -3293,10 +3307,18 @@ type UpdateConfigurationFileResponseObject interface {
 	VisitUpdateConfigurationFileResponse(w http.ResponseWriter) error
 }
 
+type UpdateConfigurationFile204ResponseHeaders struct {
+	XFlamencoRestartNeeded *string
+}
+
 type UpdateConfigurationFile204Response struct {
+	Headers UpdateConfigurationFile204ResponseHeaders
 }
 
 func (response UpdateConfigurationFile204Response) VisitUpdateConfigurationFileResponse(w http.ResponseWriter) error {
+	if response.Headers.XFlamencoRestartNeeded != nil {
+		w.Header().Set("X-Flamenco-Restart-Needed", fmt.Sprint(*response.Headers.XFlamencoRestartNeeded))
+	}
 	w.WriteHeader(204)
 	return nil
 }
@@ -3311,6 +3333,20 @@ func (response UpdateConfigurationFile400JSONResponse) VisitUpdateConfigurationF
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateConfigurationFile409JSONResponse struct{ ConflictJSONResponse }
+
+func (response UpdateConfigurationFile409JSONResponse) VisitUpdateConfigurationFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3372,6 +3408,20 @@ func (response SaveSetupAssistantConfig400JSONResponse) VisitSaveSetupAssistantC
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveSetupAssistantConfig409JSONResponse struct{ ConflictJSONResponse }
+
+func (response SaveSetupAssistantConfig409JSONResponse) VisitSaveSetupAssistantConfigResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
