@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,21 @@ func Fixed(cfg Config) *Live {
 
 // Current is what holds now.
 func (l *Live) Current() Config { return *l.current.Load() }
+
+// Folder is where the file is, which relative paths in it are below.
+func (l *Live) Folder() string {
+	if l.src.Path == "" {
+		return "."
+	}
+	path, err := filepath.Abs(l.src.Path)
+	if err != nil {
+		return filepath.Dir(l.src.Path)
+	}
+	return filepath.Dir(path)
+}
+
+// ExecutableFolder is where the Manager's program is.
+func (l *Live) ExecutableFolder() string { return l.src.ExecutableDir }
 
 // Subscribe calls use now and whenever a setting has changed, one call at a time. It must not call back.
 func (l *Live) Subscribe(use func(Config)) {

@@ -11,3 +11,6 @@ import (
 func OperationMainErasing(in io.Reader, out, errs io.Writer, erase func(ctx context.Context, id string) error) int {
 	return operationMain(in, out, errs, nil, erase)
 }
+
+// RunAgain is what Main does once it knows its options.
+var RunAgain = runAgain

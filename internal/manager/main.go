@@ -10,8 +10,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/jobtype"
@@ -26,12 +29,24 @@ const (
 	exitUsage   = 2
 )
 
+// usage is what -help says above the subcommands and the flags.
+const usage = `Usage: flamenco-manager [flags]
+       flamenco-manager SUBCOMMAND [flags]
+
+Runs the Manager of a farm until it is told to stop. It logs what happens, at level info, unless -quiet, -debug or
+-trace says otherwise; the most talkative of them counts. SIGHUP makes it read its configuration again.
+
+Subcommands:
+`
+
 // commandLine is what the flags of flamenco-manager say.
 type commandLine struct {
 	log         telemetry.Flags
 	config      string
+	delay       time.Duration
 	version     bool
 	writeConfig bool
+	setUp       bool
 	profiling   bool
 }
 
@@ -66,9 +81,11 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	flags.StringVar(&cmd.config, "config", config.FileName, "read the configuration from `PATH`")
 	flags.BoolVar(&cmd.version, "version", false, "print the version and exit")
 	flags.BoolVar(&cmd.writeConfig, "write-config", false, "write a configuration file that explains every setting, and exit")
+	flags.BoolVar(&cmd.setUp, "setup-assistant", false, "offer the setup assistant, also when there is a configuration already")
+	flags.DurationVar(&cmd.delay, "delay", 0, "wait for this `TIME`, such as 10s, before starting")
 	flags.BoolVar(&cmd.profiling, "pprof", false, "serve profiles of the Manager at /debug/pprof/")
 	flags.Usage = func() {
-		fmt.Fprint(output, "Usage: flamenco-manager [flags]\n       flamenco-manager SUBCOMMAND [flags]\nSubcommands:\n")
+		fmt.Fprint(output, usage)
 		listSubcommands(output)
 		fmt.Fprint(output, "Flags:\n")
 		flags.PrintDefaults()
@@ -76,8 +93,14 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	if err := flags.Parse(args); err != nil {
 		return cmd, err
 	}
-	if flags.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case cmd.delay < 0:
+		err = fmt.Errorf("-delay %s is less than no time", cmd.delay)
+	}
+	if err != nil {
 		fmt.Fprintln(output, "flamenco-manager:", err)
 		return cmd, err
 	}
@@ -96,16 +119,86 @@ func run(ctx context.Context, cmd commandLine, env []string, log *slog.Logger) e
 	if err != nil {
 		return fmt.Errorf("finding the program itself: %w", err)
 	}
-	cfg, err := config.Load(config.Sources{Path: cmd.config, Env: env, ExecutableDir: filepath.Dir(executable)}, log)
+	if !wait(ctx, cmd.delay, log) {
+		return nil
+	}
+	src := config.Sources{Path: cmd.config, Env: env, ExecutableDir: filepath.Dir(executable), SetUp: cmd.setUp}
+	return runAgain(ctx, src, Options{Log: log, ScriptsDir: jobtype.DefaultScriptsDir(), Executable: executable, Profiling: cmd.profiling})
+}
+
+// wait lets time pass before the start, so that a network or a disk can come up first. It is false if ctx ended meanwhile.
+func wait(ctx context.Context, delay time.Duration, log *slog.Logger) bool {
+	if delay == 0 {
+		return true
+	}
+	log.Info("waiting before the start", "delay", delay)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// runAgain runs a Manager, and another one each time it has to restart, until ctx ends.
+func runAgain(ctx context.Context, src config.Sources, opts Options) error {
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	for {
+		err := runOnce(ctx, src, opts, hangUp)
+		if !errors.Is(err, ErrRestart) {
+			return err
+		}
+		opts.Log.Info("Flamenco Manager restarts with its new configuration", "because", err)
+		src.SetUp = false // the assistant was gone through
+	}
+}
+
+// runOnce reads the configuration and runs a Manager with it, until ctx ends or it has to restart.
+func runOnce(ctx context.Context, src config.Sources, opts Options, hangUp <-chan os.Signal) error {
+	live, err := config.Open(src, opts.Log)
 	if err != nil {
 		return err
 	}
-	log.Info("Flamenco Manager starts", "version", version.String(), "name", cfg.ManagerName, "database", cfg.Database, "shared_storage", cfg.SharedStorage)
-	err = New(Options{
-		Config: cfg, Log: log, ScriptsDir: jobtype.DefaultScriptsDir(), Executable: executable, Profiling: cmd.profiling,
-	}).Run(ctx)
+	cfg := live.Current()
+	opts.Live = live
+	opts.Log.Info("Flamenco Manager starts", "version", version.String(), "name", cfg.ManagerName, "database", cfg.Database, "shared_storage", cfg.SharedStorage)
+
+	ctx, stop := context.WithCancel(ctx)
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		onHangUp(ctx, hangUp, stop, live, opts.Log)
+	}()
+	err = New(opts).Run(ctx)
+	stop()
+	<-listening
 	if err == nil {
-		log.Info("Flamenco Manager has stopped")
+		opts.Log.Info("Flamenco Manager has stopped")
 	}
 	return err
+}
+
+// onHangUp reads the configuration again on SIGHUP, as services do. At a terminal the signal means that the terminal is
+// gone, and the Manager ends, as it would without us.
+func onHangUp(ctx context.Context, hangUp <-chan os.Signal, stop func(), live *config.Live, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangUp:
+		}
+		if telemetry.IsTerminal(os.Stdin) {
+			stop()
+			return
+		}
+		if err := live.Reload(); err != nil {
+			log.Error("the configuration cannot be used, the settings stay as they are", "error", err)
+			continue
+		}
+		log.Info("the configuration was read again")
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +24,6 @@ import (
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
-	"flamenco.farm/internal/variables"
 )
 
 // stopTime is how long requests may take to finish after the Manager was told to stop.
@@ -33,8 +31,11 @@ const stopTime = 5 * time.Second
 
 // Options is what a Manager is made of.
 type Options struct {
+	// Config is what the Manager is built from, unless there is Live.
 	Config config.Config
-	Log    *slog.Logger
+	// Live is the configuration with its file, which may change; nil = Config, for good.
+	Live *config.Live
+	Log  *slog.Logger
 
 	// ScriptsDir holds job types of the farm's own, "" = only the built-in ones.
 	ScriptsDir string
@@ -49,15 +50,24 @@ type Options struct {
 
 // Manager is a farm's Manager.
 type Manager struct {
-	opts Options
+	opts    Options
+	restart chan struct{} // something arrives when Run has to end with ErrRestart
 }
+
+// ErrRestart is what Run returns when the Manager has to be built anew, with the configuration as it is in its file.
+var ErrRestart = errors.New("the Manager is to restart")
 
 // New makes a Manager; it opens and starts nothing.
 func New(opts Options) *Manager {
-	return &Manager{opts: opts}
+	if opts.Live == nil {
+		opts.Live = config.Fixed(opts.Config)
+	}
+	opts.Config = opts.Live.Current()
+	return &Manager{opts: opts, restart: make(chan struct{}, 1)}
 }
 
-// Run opens the database, answers requests until ctx ends, and closes everything in order.
+// Run opens the database, answers requests until ctx ends, and closes everything in order. ErrRestart means that it ended
+// to be built anew.
 func (m *Manager) Run(ctx context.Context) (err error) {
 	cfg := m.opts.Config
 	logs, err := tasklog.New(cfg.LocalStorage)
@@ -110,10 +120,8 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return startOperation(ctx, operations, kind, params, who)
 	}
 	handler, err := httpapi.New(httpapi.Options{
-		Log:   m.opts.Log,
-		Farm:  httpapi.Farm{Name: cfg.ManagerName, SharedStorage: cfg.SharedStorage, FirstRun: cfg.FirstRun},
-		Store: db, Sched: scheduler, JobTypes: types, Variables: variables.New(cfg.Variables, filepath.ToSlash(cfg.SharedStorage)),
-		TaskLogs: logs, Workers: workers, Files: files, Profiling: m.opts.Profiling,
+		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
+		Variables: m.follow(scheduler), TaskLogs: logs, Workers: workers, Files: files, Profiling: m.opts.Profiling,
 		Operations: operations, Admin: admin,
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
@@ -121,7 +129,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return err
 	}
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
-	return m.runParts(ctx, handler, scheduler.Run, types.Run, operations.Run, clean.run)
+	return m.runParts(ctx, handler, scheduler.Run, types.Run, operations.Run, clean.run, m.untilRestart)
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.
@@ -185,8 +193,11 @@ func (m *Manager) announce(addr net.Addr) {
 	for _, url := range addresses(addr) {
 		m.opts.Log.Info("listening", "url", url)
 	}
-	if m.opts.Config.FirstRun {
+	switch {
+	case m.opts.Config.SharedStorage == "":
 		m.opts.Log.Warn("no shared_storage_path is configured: jobs can use only paths that every Worker has")
+	case m.opts.Config.FirstRun:
+		m.opts.Log.Info("the setup assistant may be used")
 	}
 	if m.opts.OnListen != nil {
 		m.opts.OnListen(addr)

@@ -21,15 +21,17 @@ const LevelTrace = slog.LevelDebug - 4
 
 // Flags are the command line flags that shape the log, the same for all daemons.
 type Flags struct {
-	Quiet bool
-	Debug bool
-	Trace bool
-	JSON  bool
+	Quiet   bool
+	Verbose bool
+	Debug   bool
+	Trace   bool
+	JSON    bool
 }
 
 // Register adds the flags to fs.
 func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.BoolVar(&f.Quiet, "quiet", false, "log warnings and errors only")
+	fs.BoolVar(&f.Verbose, "verbose", false, "log what happens (info), also with -quiet; this is the default")
 	fs.BoolVar(&f.Debug, "debug", false, "log more")
 	fs.BoolVar(&f.Trace, "trace", false, "log everything, every request included")
 	fs.BoolVar(&f.JSON, "json", false, "log one JSON object a line")
@@ -42,7 +44,7 @@ func (f Flags) Level() slog.Level {
 		return LevelTrace
 	case f.Debug:
 		return slog.LevelDebug
-	case f.Quiet:
+	case f.Quiet && !f.Verbose:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
@@ -53,7 +55,7 @@ func (f Flags) Logger(w io.Writer) *slog.Logger {
 	if f.JSON {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: f.Level(), ReplaceAttr: nameTrace}))
 	}
-	if isTerminal(w) {
+	if IsTerminal(w) {
 		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level:      f.Level(),
 			TimeFormat: time.TimeOnly,
@@ -64,8 +66,9 @@ func (f Flags) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.Level(), ReplaceAttr: nameTrace}))
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// IsTerminal reports whether a file is a terminal, before which somebody may sit.
+func IsTerminal(file any) bool {
+	f, ok := file.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

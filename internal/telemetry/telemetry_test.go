@@ -34,6 +34,7 @@ func TestTheMostTalkativeFlagSetsTheLevel(t *testing.T) {
 	}{
 		{nil, slog.LevelInfo},
 		{[]string{"-quiet"}, slog.LevelWarn},
+		{[]string{"-quiet", "-verbose"}, slog.LevelInfo},
 		{[]string{"-quiet", "--debug"}, slog.LevelDebug},
 		{[]string{"-debug", "-trace"}, telemetry.LevelTrace},
 	} {

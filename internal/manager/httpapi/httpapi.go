@@ -15,30 +15,26 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/jobtype"
 	operations "flamenco.farm/internal/operation"
 	"flamenco.farm/internal/sched"
+	"flamenco.farm/internal/setup"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/internal/variables"
 	"flamenco.farm/pkg/api"
 )
 
-// Farm is the part of the configuration that clients see.
-type Farm struct {
-	Name          string
-	SharedStorage string
-	FirstRun      bool
-}
-
 // Options is what the API is built on. All fields are needed.
 type Options struct {
 	Log       *slog.Logger
-	Farm      Farm
+	Config    *config.Live
+	Setup     *setup.Assistant
 	Store     *store.Store
 	Sched     *sched.Service
 	JobTypes  *jobtype.Service
-	Variables *variables.Set
+	Variables func() *variables.Set // asked for each request: they change with the configuration
 	TaskLogs  *tasklog.Store
 	Workers   *auth.Workers
 	Files     *os.Root // the local storage, whose job folders are served

@@ -56,20 +56,22 @@ func (h *handlers) SubmitJobCheck(ctx context.Context, r api.SubmitJobCheckReque
 }
 
 func (h *handlers) compile(ctx context.Context, s api.SubmittedJob) (farm.NewJob, error) {
+	platform := s.SubmitterPlatform
+	if platform == "manager" {
+		platform = runtime.GOOS
+	}
+	set := h.Variables()
 	submission := jobtype.Submission{
 		Name:              s.Name,
 		Type:              s.Type,
 		TypeETag:          deref(s.TypeEtag),
 		Priority:          s.Priority,
-		Settings:          s.Settings,
-		Metadata:          s.Metadata,
-		SubmitterPlatform: s.SubmitterPlatform,
+		Settings:          set.Inbound(s.Settings, platform),
+		Metadata:          set.InboundText(s.Metadata, platform),
+		SubmitterPlatform: platform,
 		ShamanCheckoutID:  deref(deref(s.Storage).ShamanCheckoutID),
 		TagID:             deref(s.WorkerTag),
 		InitialStatus:     farm.JobStatus(deref(s.InitialStatus)),
-	}
-	if submission.SubmitterPlatform == "manager" {
-		submission.SubmitterPlatform = runtime.GOOS
 	}
 	if submission.TagID != "" {
 		if err := checkID("worker_tag", submission.TagID); err != nil {

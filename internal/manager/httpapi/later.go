@@ -10,30 +10,6 @@ import (
 
 // These operations are in the document and answer 501: the Manager does not do yet what they are for.
 
-func (h *handlers) CheckSharedStoragePath(context.Context, api.CheckSharedStoragePathRequestObject) (api.CheckSharedStoragePathResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) FindBlenderExePath(context.Context, api.FindBlenderExePathRequestObject) (api.FindBlenderExePathResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) CheckBlenderExePath(context.Context, api.CheckBlenderExePathRequestObject) (api.CheckBlenderExePathResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) SaveSetupAssistantConfig(context.Context, api.SaveSetupAssistantConfigRequestObject) (api.SaveSetupAssistantConfigResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) GetConfigurationFile(context.Context, api.GetConfigurationFileRequestObject) (api.GetConfigurationFileResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) UpdateConfigurationFile(context.Context, api.UpdateConfigurationFileRequestObject) (api.UpdateConfigurationFileResponseObject, error) {
-	return nil, errLater
-}
-
 func (h *handlers) FetchWorkerSleepSchedule(context.Context, api.FetchWorkerSleepScheduleRequestObject) (api.FetchWorkerSleepScheduleResponseObject, error) {
 	return nil, errLater
 }

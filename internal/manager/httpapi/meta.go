@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"flamenco.farm/internal/farm"
-	"flamenco.farm/internal/variables"
 	"flamenco.farm/internal/version"
 	"flamenco.farm/pkg/api"
 )
@@ -19,7 +18,7 @@ func (h *handlers) GetVersion(ctx context.Context, _ api.GetVersionRequestObject
 		short = addon
 	}
 	return api.GetVersion200JSONResponse{
-		Name: h.Farm.Name, Version: version.String(), Shortversion: short, Git: version.Commit,
+		Name: h.Config.Current().ManagerName, Version: version.String(), Shortversion: short, Git: version.Commit,
 	}, nil
 }
 
@@ -31,22 +30,6 @@ func addonVersion(userAgent string) (string, bool) {
 	}
 	addon, comment, _ := strings.Cut(rest, " ")
 	return addon, addon != "" && strings.HasPrefix(comment, "(Blender add-on")
-}
-
-func (h *handlers) GetConfiguration(context.Context, api.GetConfigurationRequestObject) (api.GetConfigurationResponseObject, error) {
-	return api.GetConfiguration200JSONResponse{StorageLocation: h.Farm.SharedStorage, IsFirstRun: h.Farm.FirstRun}, nil
-}
-
-func (h *handlers) GetVariables(_ context.Context, r api.GetVariablesRequestObject) (api.GetVariablesResponseObject, error) {
-	values := make(api.GetVariables200JSONResponse)
-	for name, v := range h.Variables.Resolve(variables.Audience(r.Audience), r.Platform) {
-		values[name] = api.ManagerVariable{Value: v.Value, IsTwoway: v.TwoWay}
-	}
-	return values, nil
-}
-
-func (h *handlers) GetSharedStorage(_ context.Context, r api.GetSharedStorageRequestObject) (api.GetSharedStorageResponseObject, error) {
-	return api.GetSharedStorage200JSONResponse{Location: h.Farm.SharedStorage, Audience: r.Audience, Platform: r.Platform}, nil
 }
 
 func (h *handlers) GetFarmStatus(ctx context.Context, _ api.GetFarmStatusRequestObject) (api.GetFarmStatusResponseObject, error) {

@@ -23,11 +23,13 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/sched"
+	assistant "flamenco.farm/internal/setup"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/internal/variables"
@@ -110,13 +112,16 @@ func setup(t *testing.T, change ...func(*sched.Options)) *server {
 	s.ops, err = operation.New(operation.Options{Store: s.store, Bus: bus, Log: log, Kinds: operationKinds(), Logs: opsLogs})
 	must(err)
 	s.opsLogs, s.admin = dir, auth.NewAdminToken()
+	set := variables.NewOn("linux", map[string]variables.Definition{
+		"who":  {Values: []variables.Value{{Platforms: []string{"linux"}, Value: "penguin"}, {Platforms: []string{"all"}, Value: "world"}}},
+		"farm": {TwoWay: true, Values: []variables.Value{{Platforms: []string{"linux"}, Value: "/farm"}, {Platforms: []string{"windows"}, Value: `F:\`}}},
+	}, "/farm/shared")
 	handler, err := httpapi.New(httpapi.Options{
 		Operations: s.ops, Deletion: deletion{scheduler, s.ops}, Admin: s.admin,
-		Log: log, Farm: httpapi.Farm{Name: "Test Farm", SharedStorage: "/farm/shared"},
+		Log: log, Config: config.Fixed(config.Config{ManagerName: "Test Farm", SharedStorage: "/farm/shared"}),
+		Setup: assistant.New(assistant.Options{Base: dir, Install: dir, MayRun: func(string) bool { return false }}),
 		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Workers: workers, Files: files,
-		Variables: variables.New(map[string]variables.Definition{
-			"who": {Values: []variables.Value{{Platforms: []string{"linux"}, Value: "penguin"}, {Platforms: []string{"all"}, Value: "world"}}},
-		}, "/farm/shared"),
+		Variables: func() *variables.Set { return set },
 	})
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -8,12 +8,16 @@ import (
 	"strings"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/pkg/api"
 )
 
 func (h *handlers) RegisterWorker(ctx context.Context, r api.RegisterWorkerRequestObject) (api.RegisterWorkerResponseObject, error) {
+	if h.Config.Current().Registration == config.RegistrationClosed {
+		return nil, farm.Errorf(farm.CodeForbidden, "this Manager takes no new Workers; set registration to open in its configuration to let this one join")
+	}
 	hash, err := auth.HashSecret(r.Body.Secret)
 	if err != nil {
 		return nil, err
@@ -132,7 +136,7 @@ func (h *handlers) assignedTask(ctx context.Context, a *farm.Assignment) (api.Sc
 			JobPriority:    a.JobPriority,
 			JobType:        a.JobType,
 			TaskType:       a.Task.Type,
-			Commands:       apiCommands(h.Variables.Expand(a.Commands, worker.Platform)),
+			Commands:       apiCommands(h.Variables().Expand(a.Commands, worker.Platform)),
 			StepsCompleted: a.Task.StepsCompleted,
 			StepsTotal:     a.Task.StepsTotal,
 		},
