@@ -71,3 +71,24 @@ func TestTheReferenceSaysWhatTheSettingsAre(t *testing.T) {
 		t.Errorf("%s is out of date, run: go test ./internal/config -update\n%s", path, diff)
 	}
 }
+
+func TestTheExamplesOfTheManualAreUnderstood(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "usage", "variables.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := 0
+	for part := range strings.SplitSeq(string(text), "\n\n") {
+		if !strings.Contains(part, "    variables:\n") {
+			continue
+		}
+		examples++
+		if _, err := config.Parse([]byte(strings.ReplaceAll(part, "\n    ", "\n")[4:])); err != nil {
+			t.Errorf("%v in\n%s", err, part)
+		}
+	}
+	if examples < 3 {
+		t.Errorf("%d examples found", examples)
+	}
+}
