@@ -22,9 +22,13 @@ const (
 	CodePrecondition   Code = "precondition"       // an etag or a capability does not match: 412
 	CodeTooLarge       Code = "too_large"          // over a size limit: 413
 	CodeNoMatch        Code = "no_match"           // a selection fits nothing: 416
+	CodeMismatch       Code = "mismatch"           // the content is not what was announced: 417
 	CodeIllegal        Code = "illegal_transition" // the status may not follow the present one: 422
+	CodeMissing        Code = "missing"            // something it needs is not there yet: 424
+	CodeUploading      Code = "uploading"          // somebody else is doing it, come back later: 425
 	CodeNotImplemented Code = "not_implemented"    // this Manager does not do it yet: 501
 	CodeBusy           Code = "busy"               // the database stays locked: 503, try again
+	CodeUnavailable    Code = "unavailable"        // it is switched off: 503, waiting does not help
 	CodeStorage        Code = "storage"            // a disk is full or failing: 507
 )
 

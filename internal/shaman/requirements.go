@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package shaman
+
+import "context"
+
+// Required is a file that the store does not have.
+type Required struct {
+	File
+	Status Status // Unknown or Uploading
+}
+
+// Requirements is what of the files has to be uploaded before they can be checked out, each content once and with its
+// first path. Those that are stored are kept from being collected soon.
+func (s *Store) Requirements(ctx context.Context, files []File) ([]Required, error) {
+	if err := checkRequest(files); err != nil {
+		return nil, err
+	}
+	root, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+
+	seen := make(map[Key]bool, len(files))
+	all := make([]Required, 0, len(files))
+	for _, f := range files {
+		if !seen[f.Key] {
+			seen[f.Key] = true
+			all = append(all, Required{File: f})
+		}
+	}
+	err = parallel(ctx, len(all), func(i int) error {
+		status, err := s.status(root, all[i].Key)
+		all[i].Status = status
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	required := all[:0]
+	for _, r := range all {
+		if r.Status != Stored {
+			required = append(required, r)
+		}
+	}
+	return required, nil
+}
