@@ -8,6 +8,7 @@ package config
 import (
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"flamenco.farm/internal/variables"
@@ -39,6 +40,7 @@ type Config struct {
 	TaskFailAfterSoftFails int
 	JobCompiler            JobCompiler
 	Retention              Retention
+	Shaman                 Shaman
 	Variables              map[string]variables.Definition
 
 	// FirstRun is whether somebody still has to choose where the files of jobs are.
@@ -55,6 +57,13 @@ type JobCompiler struct {
 	TimeLimit   time.Duration
 	MemoryLimit Size
 	MaxTasks    int
+}
+
+// Shaman is about the uploaded files of jobs.
+type Shaman struct {
+	Enabled bool
+	Period  time.Duration // between collections of garbage, 0 = never
+	MaxAge  time.Duration // of files that no job uses
 }
 
 // Durability says what a power cut may take.
@@ -91,6 +100,7 @@ func Default() Config {
 		BlocklistThreshold:     3,
 		TaskFailAfterSoftFails: 3,
 		JobCompiler:            JobCompiler{TimeLimit: 10 * time.Second, MemoryLimit: 256 * mebibyte, MaxTasks: 200_000},
+		Shaman:                 Shaman{Enabled: runtime.GOOS != "windows", Period: 24 * time.Hour, MaxAge: 31 * 24 * time.Hour},
 		Variables: map[string]variables.Definition{
 			"blender":     {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "blender"}}},
 			"blenderArgs": {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "-b -y"}}},

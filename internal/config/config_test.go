@@ -71,7 +71,8 @@ job_compiler:
   max_tasks: 5000
 autodiscoverable: true
 shaman:
-  enabled: true
+  enabled: false
+  garbageCollect: {period: 12h, maxAge: 100h}
 mqtt: {client: {enabled: false}}
 variables:
   jobs: {values: [{platform: all, value: ignored}]}
@@ -93,6 +94,7 @@ variables:
 		TaskTimeout: 0, WorkerTimeout: 90 * time.Second, TimeoutGrace: 0, TaskRequestHold: time.Minute,
 		BlocklistThreshold: 5, TaskFailAfterSoftFails: 4,
 		JobCompiler: config.JobCompiler{TimeLimit: 20 * time.Second, MemoryLimit: 1 << 30, MaxTasks: 5000},
+		Shaman:      config.Shaman{Enabled: false, Period: 12 * time.Hour, MaxAge: 100 * time.Hour},
 		Variables: map[string]variables.Definition{"ffmpeg": {TwoWay: true, Values: []variables.Value{
 			{Platforms: []string{"linux"}, Audience: variables.ForAll, Value: "/usr/bin/ffmpeg"},
 			{Platforms: []string{"windows", "darwin"}, Audience: variables.ForUsers, Value: "ffmpeg"},

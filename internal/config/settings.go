@@ -64,11 +64,17 @@ var settings = []setting{
 		func(c *Config) *Size { return &c.JobCompiler.MemoryLimit }, 16*mebibyte, 1<<20*mebibyte),
 	number("job_compiler.max_tasks", "How many tasks a job may have.",
 		func(c *Config) *int { return &c.JobCompiler.MaxTasks }, 1, 10_000_000),
+	boolean("shaman.enabled", "Whether files of jobs can be uploaded to the Manager. On Windows this is off unless it is switched on.",
+		func(c *Config) *bool { return &c.Shaman.Enabled }),
+	duration("shaman.garbageCollect.period", "How often uploaded files that no job uses are deleted, first 30s after the start. 0: never.",
+		func(c *Config) *time.Duration { return &c.Shaman.Period }, 0, 100_000*time.Hour),
+	duration("shaman.garbageCollect.maxAge", "How long an uploaded file stays after it was last used or asked for.",
+		func(c *Config) *time.Duration { return &c.Shaman.MaxAge }, time.Minute, 100_000*time.Hour),
 }
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"autodiscoverable", "database_check_period", "files", "mqtt", "s3", "shaman", "task_logs", "time_zone",
+	"autodiscoverable", "database_check_period", "files", "mqtt", "s3", "task_logs", "time_zone",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.
@@ -162,10 +168,11 @@ func boolean(key, doc string, at func(*Config) *bool) setting {
 	return setting{
 		key: key, doc: doc, kind: kindBoolean,
 		parse: func(c *Config, text string) error {
-			if text != "true" && text != "false" {
+			lower := strings.ToLower(text) // YAML takes True as well
+			if lower != "true" && lower != "false" {
 				return fmt.Errorf("%q is neither true nor false", text)
 			}
-			*at(c) = text == "true"
+			*at(c) = lower == "true"
 			return nil
 		},
 		format: func(c Config) string { return strconv.FormatBool(*at(&c)) },
