@@ -16,15 +16,15 @@ import (
 )
 
 // follow takes changes of the configuration to those parts of the Manager that do not ask for it each time, and returns
-// the variables as they are at any moment.
-func (m *Manager) follow(scheduler *sched.Service) func() *variables.Set {
+// the variables as they are at any moment. jobsFolder is where the files of jobs are; it takes a restart to change it.
+func (m *Manager) follow(scheduler *sched.Service, jobsFolder string) func() *variables.Set {
 	var current atomic.Pointer[variables.Set]
 	m.opts.Live.Subscribe(func(cfg config.Config) {
 		scheduler.SetLimits(sched.Limits{
 			TaskTimeout: cfg.TaskTimeout, RequestHold: cfg.TaskRequestHold,
 			BlocklistThreshold: cfg.BlocklistThreshold, SoftFailLimit: cfg.TaskFailAfterSoftFails,
 		})
-		current.Store(variables.New(cfg.Variables, filepath.ToSlash(cfg.SharedStorage)))
+		current.Store(variables.New(cfg.Variables, filepath.ToSlash(jobsFolder)))
 	})
 	return current.Load
 }

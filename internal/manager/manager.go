@@ -22,6 +22,7 @@ import (
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/sched"
+	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
 )
@@ -83,6 +84,10 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if err := makeSharedStorage(cfg.SharedStorage); err != nil {
 		return err
 	}
+	uploads, jobsFolder, err := m.newShaman()
+	if err != nil {
+		return err
+	}
 	bus := &event.Bus{}
 	db, err := store.Open(ctx, store.Options{
 		Database: cfg.Database, Durability: store.Durability(cfg.Durability), Log: m.opts.Log, OnCommit: bus.Publish,
@@ -121,7 +126,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
-		Variables: m.follow(scheduler), TaskLogs: logs, Workers: workers, Files: files, Profiling: m.opts.Profiling,
+		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
 		Operations: operations, Admin: admin,
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
@@ -129,7 +134,24 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return err
 	}
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
-	return m.runParts(ctx, handler, scheduler.Run, types.Run, operations.Run, clean.run, m.untilRestart)
+	parts := []func(context.Context) error{scheduler.Run, types.Run, operations.Run, clean.run, m.untilRestart}
+	if uploads != nil {
+		parts = append(parts, uploads.Run)
+	}
+	return m.runParts(ctx, handler, parts...)
+}
+
+// newShaman makes the store of uploaded files, nil if it is switched off or there is nowhere to keep them, and says in
+// which folder the files of jobs are.
+func (m *Manager) newShaman() (*shaman.Store, string, error) {
+	cfg := m.opts.Config
+	if !cfg.Shaman.Enabled || cfg.SharedStorage == "" {
+		return nil, cfg.SharedStorage, nil
+	}
+	uploads, err := shaman.New(shaman.Options{
+		SharedStorage: cfg.SharedStorage, Log: m.opts.Log, Period: cfg.Shaman.Period, MaxAge: cfg.Shaman.MaxAge,
+	})
+	return uploads, shaman.JobsFolder(cfg.SharedStorage), err
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.

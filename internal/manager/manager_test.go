@@ -144,6 +144,41 @@ func TestAManagerAnswersUntilItIsStoppedAndFindsItsJobsAgain(t *testing.T) {
 	}
 }
 
+func TestTheJobsOfAFarmAreInAFolderOfTheirOwnIfFilesCanBeUploaded(t *testing.T) {
+	t.Parallel()
+	client := newClient(t)
+	for _, c := range []struct {
+		name    string
+		change  func(*config.Config)
+		enabled bool
+		folder  string // below the shared storage
+	}{
+		{"uploads", func(c *config.Config) { c.Shaman.Enabled = true }, true, "/jobs"},
+		{"no uploads", func(c *config.Config) { c.Shaman.Enabled = false }, false, ""},
+		{"nowhere to upload to", func(c *config.Config) { c.Shaman.Enabled, c.SharedStorage = true, "" }, false, ""},
+	} {
+		cfg := configured(t)
+		c.change(&cfg)
+		url, stop := start(t, cfg)
+		_, text := call(t, client, "GET", url+"/api/v3/configuration", "")
+		if got := strings.Contains(text, `"shamanEnabled":true`); got != c.enabled {
+			t.Errorf("%s: %s", c.name, text)
+		}
+		_, text = call(t, client, "GET", url+"/api/v3/configuration/variables/workers/linux", "")
+		want := `"value":"` + cfg.SharedStorage + c.folder + `"`
+		if cfg.SharedStorage != "" && !strings.Contains(text, want) {
+			t.Errorf("%s: %s lacks %s", c.name, text, want)
+		}
+		status, _ := call(t, client, "POST", url+"/api/v3/shaman/checkout/requirements", `{"files":[]}`)
+		if (status == 200) != c.enabled {
+			t.Errorf("%s: requirements answered %d", c.name, status)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAStopDoesNotWaitForRequestsThatAreHeld(t *testing.T) {
 	t.Parallel()
 	cfg := configured(t)

@@ -33,11 +33,17 @@ func statusOf(code farm.Code) int {
 		return http.StatusRequestEntityTooLarge
 	case farm.CodeNoMatch:
 		return http.StatusRequestedRangeNotSatisfiable
+	case farm.CodeMismatch:
+		return http.StatusExpectationFailed
 	case farm.CodeIllegal:
 		return http.StatusUnprocessableEntity
+	case farm.CodeMissing:
+		return http.StatusFailedDependency
+	case farm.CodeUploading:
+		return http.StatusTooEarly
 	case farm.CodeNotImplemented:
 		return http.StatusNotImplemented
-	case farm.CodeBusy:
+	case farm.CodeBusy, farm.CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case farm.CodeStorage:
 		return http.StatusInsufficientStorage
@@ -56,18 +62,19 @@ func (g *gate) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errCutShort) || (r.Context().Err() != nil && status == http.StatusInternalServerError) {
 		panic(http.ErrAbortHandler) // nobody is there to read the answer, or half of it is out already
 	}
-	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
+	off := farm.CodeOf(err) == farm.CodeUnavailable
+	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented && !off {
 		g.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "worker", auth.Worker(r.Context()), "error", err)
 		if op != nil && op.neverFails {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	switch status {
-	case http.StatusInternalServerError:
+	switch {
+	case status == http.StatusInternalServerError:
 		message = "Internal Server Error"
-	case http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable && !off:
 		w.Header().Set("Retry-After", "1")
-	case http.StatusForbidden:
+	case status == http.StatusForbidden:
 		message = "security requirements failed: authorization failed: " + message
 	}
 	writeError(w, status, message)

@@ -14,7 +14,7 @@ import (
 func (h *handlers) GetConfiguration(context.Context, api.GetConfigurationRequestObject) (api.GetConfigurationResponseObject, error) {
 	h.Config.Refresh()
 	cfg := h.Config.Current()
-	return api.GetConfiguration200JSONResponse{StorageLocation: cfg.SharedStorage, IsFirstRun: cfg.FirstRun}, nil
+	return api.GetConfiguration200JSONResponse{StorageLocation: cfg.SharedStorage, ShamanEnabled: h.Shaman != nil, IsFirstRun: cfg.FirstRun}, nil
 }
 
 func (h *handlers) GetConfigurationFile(context.Context, api.GetConfigurationFileRequestObject) (api.GetConfigurationFileResponseObject, error) {
@@ -47,6 +47,7 @@ func (h *handlers) GetSharedStorage(_ context.Context, r api.GetSharedStorageReq
 	location := h.Config.Current().SharedStorage
 	return api.GetSharedStorage200JSONResponse{
 		Location: h.Variables().Path(location, variables.Audience(r.Audience), r.Platform), Audience: r.Audience, Platform: r.Platform,
+		ShamanEnabled: h.Shaman != nil,
 	}, nil
 }
 

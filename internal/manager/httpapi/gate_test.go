@@ -44,13 +44,17 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		{farm.ErrBusy, 503, "busy"},
 		{farm.Errorf(farm.CodeStorage, "disk full"), 507, "disk full"},
 		{farm.Errorf(farm.CodeNotImplemented, "later"), 501, "later"},
+		{farm.Errorf(farm.CodeMismatch, "another sum"), 417, "another sum"},
+		{farm.Errorf(farm.CodeMissing, "not stored"), 424, "not stored"},
+		{farm.Errorf(farm.CodeUploading, "in a moment"), 425, "in a moment"},
+		{farm.Errorf(farm.CodeUnavailable, "switched off"), 503, "switched off"},
 		{errors.New("secret detail"), 500, "Internal Server Error"},
 	} {
 		rec, cut := answerTo(t, func() {}, c.err, &operation{id: "fetchJobs"})
 		if cut || rec.Code != c.status || !strings.Contains(rec.Body.String(), c.text) || strings.Contains(rec.Body.String(), "secret detail") {
 			t.Errorf("%v: cut %v, %d %s", c.err, cut, rec.Code, rec.Body)
 		}
-		if (rec.Header().Get("Retry-After") == "1") != (c.status == 503) {
+		if (rec.Header().Get("Retry-After") == "1") != (farm.CodeOf(c.err) == farm.CodeBusy) {
 			t.Errorf("%v: Retry-After %q", c.err, rec.Header().Get("Retry-After"))
 		}
 	}

@@ -20,13 +20,14 @@ import (
 	operations "flamenco.farm/internal/operation"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/setup"
+	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/internal/variables"
 	"flamenco.farm/pkg/api"
 )
 
-// Options is what the API is built on. All fields are needed.
+// Options is what the API is built on. All fields without a remark are needed.
 type Options struct {
 	Log       *slog.Logger
 	Config    *config.Live
@@ -37,8 +38,9 @@ type Options struct {
 	Variables func() *variables.Set // asked for each request: they change with the configuration
 	TaskLogs  *tasklog.Store
 	Workers   *auth.Workers
-	Files     *os.Root // the local storage, whose job folders are served
-	Profiling bool     // serve /debug/pprof/
+	Files     *os.Root      // the local storage, whose job folders are served
+	Shaman    *shaman.Store // nil = switched off
+	Profiling bool          // serve /debug/pprof/
 
 	Operations *operations.Service
 	Deletion   Deletion

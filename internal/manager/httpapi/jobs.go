@@ -34,6 +34,9 @@ func (h *handlers) FetchJobs(ctx context.Context, r api.FetchJobsRequestObject) 
 }
 
 func (h *handlers) SubmitJob(ctx context.Context, r api.SubmitJobRequestObject) (api.SubmitJobResponseObject, error) {
+	if err := h.checkCheckout(deref(deref(r.Body.Storage).ShamanCheckoutID)); err != nil {
+		return nil, err
+	}
 	compiled, err := h.compile(ctx, *r.Body)
 	if err != nil {
 		return nil, err

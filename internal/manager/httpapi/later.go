@@ -25,19 +25,3 @@ func (h *handlers) FetchJobLastRenderedInfo(context.Context, api.FetchJobLastRen
 func (h *handlers) FetchGlobalLastRenderedInfo(context.Context, api.FetchGlobalLastRenderedInfoRequestObject) (api.FetchGlobalLastRenderedInfoResponseObject, error) {
 	return nil, errLater
 }
-
-func (h *handlers) ShamanCheckoutRequirements(context.Context, api.ShamanCheckoutRequirementsRequestObject) (api.ShamanCheckoutRequirementsResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) ShamanCheckout(context.Context, api.ShamanCheckoutRequestObject) (api.ShamanCheckoutResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) ShamanFileStoreCheck(context.Context, api.ShamanFileStoreCheckRequestObject) (api.ShamanFileStoreCheckResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) ShamanFileStore(context.Context, api.ShamanFileStoreRequestObject) (api.ShamanFileStoreResponseObject, error) {
-	return nil, errLater
-}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"slices"
@@ -47,6 +48,7 @@ type operation struct {
 	neverFails bool // an answer from 500 up would make Workers forget who they are or what they did
 	byHand     bool
 	wantsJSON  bool
+	streams    bool // the handler reads the body, which may be of any length
 	route      routers.Route
 	options    *openapi3filter.Options
 }
@@ -73,6 +75,7 @@ func newDocument() (*document, error) {
 				byHand:     slices.Contains(checkedByHand, op.OperationID),
 				wantsJSON:  op.RequestBody != nil && op.RequestBody.Value.Content.Get("application/json") != nil,
 				route:      routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
+				streams:    op.OperationID == "shamanFileStore",
 				options:    options,
 			}
 		}
@@ -82,8 +85,10 @@ func newDocument() (*document, error) {
 
 func bodyLimit(operationID string) int64 {
 	switch operationID {
-	case "submitJob", "submitJobCheck":
+	case "submitJob", "submitJobCheck", "shamanCheckoutRequirements", "shamanCheckout":
 		return submissionLimit
+	case "shamanFileStore":
+		return math.MaxInt64 // the store stops at the size that the path names
 	case "taskUpdate":
 		return updateLimit
 	}
@@ -101,6 +106,12 @@ func (op *operation) validate(r *http.Request) error {
 		PathParams: make(map[string]string, len(params.Keys)),
 		Route:      &op.route,
 		Options:    op.options,
+	}
+	if op.streams {
+		if err := validateStream(r); err != nil {
+			return err
+		}
+		input.Options = &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, ExcludeRequestBody: true}
 	}
 	for i, key := range params.Keys {
 		input.PathParams[key] = params.Values[i]
@@ -135,6 +146,14 @@ func (op *operation) validateContentType(r *http.Request) error {
 		return drain(r)
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !strings.Contains(kind, "json") {
+		return farm.Errorf(farm.CodeInvalid, "request body has an error: header Content-Type has unexpected value %q", r.Header.Get("Content-Type"))
+	}
+	return nil
+}
+
+// validateStream checks of a body what can be known before it is read.
+func validateStream(r *http.Request) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/octet-stream" {
 		return farm.Errorf(farm.CodeInvalid, "request body has an error: header Content-Type has unexpected value %q", r.Header.Get("Content-Type"))
 	}
 	return nil

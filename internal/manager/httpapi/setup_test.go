@@ -73,6 +73,12 @@ func holding(o *sched.Options) { o.RequestHold = time.Minute }
 
 func setup(t *testing.T, change ...func(*sched.Options)) *server {
 	t.Helper()
+	return setupWith(t, func(*httpapi.Options) {}, change...)
+}
+
+// setupWith is setup with other options of the API.
+func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sched.Options)) *server {
+	t.Helper()
 	dir := t.TempDir()
 	s := &server{t: t, storage: filepath.Join(dir, "storage"), began: make(chan string, 1000), ended: make(chan string, 1000)}
 	log := slog.New(slog.DiscardHandler)
@@ -116,13 +122,15 @@ func setup(t *testing.T, change ...func(*sched.Options)) *server {
 		"who":  {Values: []variables.Value{{Platforms: []string{"linux"}, Value: "penguin"}, {Platforms: []string{"all"}, Value: "world"}}},
 		"farm": {TwoWay: true, Values: []variables.Value{{Platforms: []string{"linux"}, Value: "/farm"}, {Platforms: []string{"windows"}, Value: `F:\`}}},
 	}, "/farm/shared")
-	handler, err := httpapi.New(httpapi.Options{
+	apiOptions := httpapi.Options{
 		Operations: s.ops, Deletion: deletion{scheduler, s.ops}, Admin: s.admin,
 		Log: log, Config: config.Fixed(config.Config{ManagerName: "Test Farm", SharedStorage: "/farm/shared"}),
 		Setup: assistant.New(assistant.Options{Base: dir, Install: dir, MayRun: func(string) bool { return false }}),
 		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Workers: workers, Files: files,
 		Variables: func() *variables.Set { return set },
-	})
+	}
+	adjust(&apiOptions)
+	handler, err := httpapi.New(apiOptions)
 	must(err)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.began <- r.URL.Path
