@@ -7,9 +7,18 @@ import (
 	"io"
 )
 
-// OperationMainErasing is OperationMain of a farm with Shaman checkouts, which erase erases.
-func OperationMainErasing(in io.Reader, out, errs io.Writer, erase func(ctx context.Context, id string) error) int {
-	return operationMain(in, out, errs, nil, erase)
+// OperationMainErasing is OperationMain with something in front of the erasing of Shaman checkouts.
+func OperationMainErasing(in io.Reader, out, errs io.Writer, before func(id string) error) int {
+	return operationMain(in, out, errs, nil, func(d *deleter) {
+		if erase := d.eraseCheckout; erase != nil {
+			d.eraseCheckout = func(ctx context.Context, id string) error {
+				if err := before(id); err != nil {
+					return err
+				}
+				return erase(ctx, id)
+			}
+		}
+	})
 }
 
 // RunAgain is what Main does once it knows its options.

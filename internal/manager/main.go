@@ -48,6 +48,7 @@ type commandLine struct {
 	writeConfig bool
 	setUp       bool
 	profiling   bool
+	instead     []string // the subcommand that a flag of Flamenco 3 stands for
 }
 
 // Main is flamenco-manager: it reads args and environment, runs until ctx ends, and returns the exit code.
@@ -64,6 +65,9 @@ func Main(ctx context.Context, args, env []string) int {
 	case cmd.version:
 		fmt.Println("flamenco-manager", version.String())
 		return exitOK
+	}
+	if cmd.instead != nil {
+		return runSubcommand(ctx, append(cmd.instead, "-config", cmd.config), env)
 	}
 	log := cmd.log.Logger(os.Stderr)
 	if err := run(ctx, cmd, env, log); err != nil {
@@ -84,6 +88,8 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	flags.BoolVar(&cmd.setUp, "setup-assistant", false, "offer the setup assistant, also when there is a configuration already")
 	flags.DurationVar(&cmd.delay, "delay", 0, "wait for this `TIME`, such as 10s, before starting")
 	flags.BoolVar(&cmd.profiling, "pprof", false, "serve profiles of the Manager at /debug/pprof/")
+	show := flags.Bool("shaman-gc-show", false, "the same as the subcommand shaman gc -dry-run")
+	collect := flags.Bool("shaman-gc-delete", false, "the same as the subcommand shaman gc")
 	flags.Usage = func() {
 		fmt.Fprint(output, usage)
 		listSubcommands(output)
@@ -92,6 +98,12 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	}
 	if err := flags.Parse(args); err != nil {
 		return cmd, err
+	}
+	switch {
+	case *show:
+		cmd.instead = []string{"shaman", "gc", "-dry-run"}
+	case *collect:
+		cmd.instead = []string{"shaman", "gc"}
 	}
 	var err error
 	switch {

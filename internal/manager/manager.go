@@ -21,6 +21,7 @@ import (
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
+	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
@@ -84,9 +85,16 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if err := makeSharedStorage(cfg.SharedStorage); err != nil {
 		return err
 	}
-	uploads, jobsFolder, err := m.newShaman()
+	var operations *operation.Service
+	uploads, err := uploadsOf(cfg).open(m.opts.Log, cfg.Shaman.Period, func(ctx context.Context) error {
+		return collectByOperation(ctx, operations)
+	})
 	if err != nil {
 		return err
+	}
+	jobsFolder := cfg.SharedStorage
+	if uploads != nil {
+		jobsFolder = shaman.JobsFolder(cfg.SharedStorage)
 	}
 	bus := &event.Bus{}
 	db, err := store.Open(ctx, store.Options{
@@ -139,19 +147,6 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		parts = append(parts, uploads.Run)
 	}
 	return m.runParts(ctx, handler, parts...)
-}
-
-// newShaman makes the store of uploaded files, nil if it is switched off or there is nowhere to keep them, and says in
-// which folder the files of jobs are.
-func (m *Manager) newShaman() (*shaman.Store, string, error) {
-	cfg := m.opts.Config
-	if !cfg.Shaman.Enabled || cfg.SharedStorage == "" {
-		return nil, cfg.SharedStorage, nil
-	}
-	uploads, err := shaman.New(shaman.Options{
-		SharedStorage: cfg.SharedStorage, Log: m.opts.Log, Period: cfg.Shaman.Period, MaxAge: cfg.Shaman.MaxAge,
-	})
-	return uploads, shaman.JobsFolder(cfg.SharedStorage), err
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.

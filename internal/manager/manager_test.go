@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		case "__compile":
 			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
 		case manager.OperationArg:
-			os.Exit(manager.OperationMainErasing(os.Stdin, os.Stdout, os.Stderr, eraseForTest))
+			os.Exit(manager.OperationMainErasing(os.Stdin, os.Stdout, os.Stderr, beforeErasing))
 		}
 	}
 	goleak.VerifyTestMain(m)

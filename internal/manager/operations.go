@@ -20,6 +20,7 @@ import (
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/operation"
+	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
 )
 
@@ -53,8 +54,9 @@ type retentionParams struct {
 
 // operationKinds are the operations of a Manager. Their process hands in what they work with; the Manager itself only asks
 // for their names and locks.
-func operationKinds(d *deleter) []operation.Kind {
+func operationKinds(d *deleter, uploads *shaman.Store, maxAge time.Duration) []operation.Kind {
 	return []operation.Kind{
+		collectKind(uploads, maxAge),
 		{
 			Name: kindJobDeletion,
 			Job:  func(params json.RawMessage) string { p, _ := readJobParams(params); return p.Job },
@@ -162,6 +164,7 @@ type operationSetup struct {
 	Database     string
 	Durability   string
 	LocalStorage string
+	Uploads      uploadSetup
 }
 
 // newOperations makes the operations of a Manager. close frees the folder of their logs.
@@ -175,11 +178,11 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 		return nil, nil, fmt.Errorf("opening the folder of the logs of operations: %w", err)
 	}
 	setup, err := json.Marshal(operationSetup{
-		Database: cfg.Database, Durability: string(cfg.Durability), LocalStorage: cfg.LocalStorage,
+		Database: cfg.Database, Durability: string(cfg.Durability), LocalStorage: cfg.LocalStorage, Uploads: uploadsOf(cfg),
 	})
 	if err == nil {
 		s, err = operation.New(operation.Options{
-			Store: db, Bus: bus, Log: log, Kinds: operationKinds(nil), Executable: executable, Setup: setup, Logs: logs,
+			Store: db, Bus: bus, Log: log, Kinds: operationKinds(nil, nil, 0), Executable: executable, Setup: setup, Logs: logs,
 		})
 	}
 	if err != nil {
@@ -203,16 +206,16 @@ func OperationMain(in io.Reader, out, errs io.Writer, atStep func(name string)) 
 	return operationMain(in, out, errs, atStep, nil)
 }
 
-func operationMain(in io.Reader, out, errs io.Writer, atStep func(name string), eraseCheckout func(context.Context, string) error) int {
+func operationMain(in io.Reader, out, errs io.Writer, atStep func(name string), change func(*deleter)) int {
 	open := func(ctx context.Context, setup json.RawMessage, log *slog.Logger, onCommit func([]farm.Change)) (operation.Opened, error) {
-		return openForOperation(ctx, setup, log, onCommit, eraseCheckout)
+		return openForOperation(ctx, setup, log, onCommit, change)
 	}
 	return operation.ChildMain(operation.Child{In: in, Out: out, Errs: errs, Open: open, AtStep: atStep})
 }
 
 // openForOperation opens what operations work with, beside the Manager.
 func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logger, onCommit func([]farm.Change),
-	eraseCheckout func(context.Context, string) error,
+	change func(*deleter),
 ) (operation.Opened, error) {
 	var s operationSetup
 	if err := json.Unmarshal(setup, &s); err != nil {
@@ -229,8 +232,19 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 	if err != nil {
 		return operation.Opened{}, errors.Join(err, files.Close())
 	}
+	d := &deleter{store: db, files: files}
+	uploads, err := s.Uploads.open(log, 0, nil)
+	if err != nil {
+		return operation.Opened{}, errors.Join(err, db.Close(), files.Close())
+	}
+	if uploads != nil {
+		d.eraseCheckout = func(_ context.Context, id string) error { return uploads.Erase(id) }
+	}
+	if change != nil {
+		change(d)
+	}
 	return operation.Opened{
-		Store: db, Kinds: operationKinds(&deleter{store: db, files: files, eraseCheckout: eraseCheckout}),
+		Store: db, Kinds: operationKinds(d, uploads, s.Uploads.MaxAge),
 		Close: func() error { return errors.Join(db.Close(), files.Close()) },
 	}, nil
 }

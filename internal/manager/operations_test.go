@@ -3,7 +3,6 @@
 package manager_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,15 +15,16 @@ import (
 	"time"
 
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
 )
 
-// eraseForTest erases a checkout, whose id is a folder in these tests.
-func eraseForTest(_ context.Context, id string) error {
-	if strings.Contains(id, "stuck") {
+// beforeErasing fails for a checkout that cannot be erased.
+func beforeErasing(id string) error {
+	if id == "stuck" {
 		return errors.New("somebody sits on it")
 	}
-	return os.RemoveAll(id)
+	return nil
 }
 
 // api is a Manager's API as these tests use it.
@@ -129,24 +129,27 @@ func (a *api) exists(jobID string) bool {
 }
 
 // checkout makes a folder that stands for what was uploaded for a job.
-func checkout(t *testing.T, name string) string {
-	t.Helper()
-	folder := filepath.Join(t.TempDir(), name)
-	if err := os.Mkdir(folder, 0o755); err != nil {
-		t.Fatal(err)
+func (a *api) checkout(name string) string {
+	a.t.Helper()
+	if err := os.Mkdir(a.checkoutFolder(name), 0o755); err != nil {
+		a.t.Fatal(err)
 	}
-	return folder
+	return name
 }
 
-func isThere(path string) bool {
-	_, err := os.Stat(path)
+func (a *api) checkoutFolder(name string) string {
+	return filepath.Join(shaman.JobsFolder(a.cfg.SharedStorage), name)
+}
+
+func (a *api) hasCheckout(name string) bool {
+	_, err := os.Stat(a.checkoutFolder(name))
 	return err == nil
 }
 
 func TestADeletedJobTakesItsCheckoutAlongUnlessAnotherJobNeedsIt(t *testing.T) {
 	t.Parallel()
 	a, _ := startAPI(t, configured(t))
-	own, shared := checkout(t, "own"), checkout(t, "shared")
+	own, shared := a.checkout("own"), a.checkout("shared")
 	first, second, third := a.job(own), a.job(shared), a.job(shared)
 	a.call(204, "DELETE", "/jobs/"+first, "")
 	a.call(204, "DELETE", "/jobs/"+second, "")
@@ -155,13 +158,13 @@ func TestADeletedJobTakesItsCheckoutAlongUnlessAnotherJobNeedsIt(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	}
-	if a.exists(first) || a.exists(second) || !a.exists(third) || isThere(own) || !isThere(shared) {
-		t.Errorf("jobs %v %v %v, checkouts %v %v", a.exists(first), a.exists(second), a.exists(third), isThere(own), isThere(shared))
+	if a.exists(first) || a.exists(second) || !a.exists(third) || a.hasCheckout(own) || !a.hasCheckout(shared) {
+		t.Errorf("jobs %v %v %v, checkouts %v %v", a.exists(first), a.exists(second), a.exists(third), a.hasCheckout(own), a.hasCheckout(shared))
 	}
 	wantFolders(t, a.cfg, 1)
 	a.call(204, "DELETE", "/jobs/"+third, "")
 	a.operations(3)
-	if isThere(shared) {
+	if a.hasCheckout(shared) {
 		t.Error("the checkout is left")
 	}
 	wantFolders(t, a.cfg, 0)
@@ -170,7 +173,7 @@ func TestADeletedJobTakesItsCheckoutAlongUnlessAnotherJobNeedsIt(t *testing.T) {
 func TestAJobThatCannotBeDeletedSaysWhyAndKeepsNoOtherFromIt(t *testing.T) {
 	t.Parallel()
 	a, _ := startAPI(t, configured(t))
-	stuck := a.job(checkout(t, "stuck"))
+	stuck := a.job(a.checkout("stuck"))
 	var others []string
 	for range 3 {
 		others = append(others, a.job(""))

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -21,7 +22,7 @@ import (
 
 // subcommand is something that flamenco-manager does instead of being a Manager.
 type subcommand struct {
-	name    string
+	name    string // of one word or two
 	summary string
 	// flags adds the flags of its own, and returns what to do once they are read.
 	flags func(*flag.FlagSet) func(ctx context.Context, a *admin) error
@@ -30,6 +31,7 @@ type subcommand struct {
 // subcommands is all of them, in the order of the help.
 func subcommands() []subcommand {
 	return []subcommand{
+		{"shaman gc", "delete uploaded files that are old and in no checkout", shamanGCFlags},
 		{"cleanslate", "erase all jobs and tasks, with their logs and previews", cleanSlateFlags},
 	}
 }
@@ -57,10 +59,11 @@ func runSubcommand(ctx context.Context, args, env []string) int {
 
 func (a *admin) run(ctx context.Context, args, env []string) int {
 	for _, c := range subcommands() {
-		if c.name != args[0] {
+		words := strings.Fields(c.name)
+		if len(args) < len(words) || !slices.Equal(args[:len(words)], words) {
 			continue
 		}
-		do, configPath, err := a.parse(c, args[1:])
+		do, configPath, err := a.parse(c, args[len(words):])
 		switch {
 		case errors.Is(err, flag.ErrHelp):
 			return exitOK
