@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -47,7 +48,24 @@ func newDoomedFarm(t *testing.T) *doomedFarm {
 	if f.Client, err = client.New("http://"+address, client.WithPatience(patience)); err != nil {
 		t.Fatal(err)
 	}
+	f.awaitManager()
 	return f
+}
+
+// awaitManager waits for the first answer; from then on the client is patient by itself.
+func (f *doomedFarm) awaitManager() {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	for {
+		_, err := f.Version(ctx)
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			f.t.Fatal(err)
+		}
+	}
 }
 
 // job submits a job with tasks and a folder of logs.
