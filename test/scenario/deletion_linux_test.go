@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"flamenco.farm/internal/store"
@@ -26,6 +27,7 @@ type doomedFarm struct {
 	*client.Client
 	t       *testing.T
 	manager *program
+	died    chan struct{} // closed when the Manager has ended
 	local   string
 	db      string
 }
@@ -44,12 +46,33 @@ func newDoomedFarm(t *testing.T) *doomedFarm {
 			"timeout_grace: 0s\ndurability: normal\nautodiscoverable: false\nshaman: {enabled: false}\njob_compiler: {time_limit: 1m}\n",
 		address, f.local, filepath.Join(dir, "shared")))
 	f.manager = &program{t: t, path: self, args: []string{managerArg}, dir: dir}
-	f.manager.start()
+	f.start()
 	if f.Client, err = client.New("http://"+address, client.WithPatience(patience)); err != nil {
 		t.Fatal(err)
 	}
 	f.awaitManager()
 	return f
+}
+
+// start starts the Manager and notices its end.
+func (f *doomedFarm) start() {
+	f.t.Helper()
+	f.manager.start()
+	cmd, died := f.manager.cmd, make(chan struct{})
+	f.died = died
+	go func() {
+		defer close(died)
+		_ = cmd.Wait() // says that it was killed
+	}()
+}
+
+// end ends the Manager as a user would.
+func (f *doomedFarm) end() {
+	f.t.Helper()
+	if err := f.manager.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		f.t.Fatal(err)
+	}
+	<-f.died
 }
 
 // awaitManager waits for the first answer; from then on the client is patient by itself.
@@ -133,7 +156,7 @@ func TestADeletionThatIsKilledInAnyPhaseIsFinishedAndLeavesNothingBehind(t *test
 				}
 				steps = step
 			}
-			f.manager.end()
+			f.end()
 			f.checkNothingLeft(bystander)
 			if steps < 10 {
 				t.Errorf("only %d steps were interrupted", steps)
@@ -152,12 +175,6 @@ func (f *doomedFarm) deleteWithFault(victim string, step int) (fired bool) {
 	if err := f.DeleteJob(t.Context(), job); err != nil {
 		t.Fatalf("step %d: %v", step, err)
 	}
-	died := make(chan struct{})
-	cmd := f.manager.cmd
-	go func() {
-		defer close(died)
-		_ = cmd.Wait() // says that it was killed
-	}()
 	type end struct {
 		api.Operation
 		err error
@@ -169,16 +186,16 @@ func (f *doomedFarm) deleteWithFault(victim string, step int) (fired bool) {
 	}()
 	restart := func() {
 		storetest.CheckInvariants(t, f.db)
-		f.manager.start()
+		f.start()
 	}
 	var o end
 	select {
 	case o = <-ended:
 		if victim == "manager" && f.fired() {
-			<-died // just now
+			<-f.died // just now
 			restart()
 		}
-	case <-died:
+	case <-f.died:
 		restart()
 		o = <-ended
 	}
