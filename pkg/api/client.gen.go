@@ -669,7 +669,7 @@ type ClientInterface interface {
 
 	// SetWorkerSleepScheduleWithBody Set the sleep schedule of a Worker
 	//
-	// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+	// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -678,7 +678,7 @@ type ClientInterface interface {
 
 	// SetWorkerSleepSchedule Set the sleep schedule of a Worker
 	//
-	// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+	// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2082,7 +2082,7 @@ func (c *Client) FetchWorkerSleepSchedule(ctx context.Context, workerID WorkerID
 
 // SetWorkerSleepScheduleWithBody Set the sleep schedule of a Worker
 //
-// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2101,7 +2101,7 @@ func (c *Client) SetWorkerSleepScheduleWithBody(ctx context.Context, workerID Wo
 
 // SetWorkerSleepSchedule Set the sleep schedule of a Worker
 //
-// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5955,7 +5955,7 @@ type ClientWithResponsesInterface interface {
 
 	// SetWorkerSleepScheduleWithBodyWithResponse Set the sleep schedule of a Worker
 	//
-	// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+	// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5964,7 +5964,7 @@ type ClientWithResponsesInterface interface {
 
 	// SetWorkerSleepScheduleWithResponse Set the sleep schedule of a Worker
 	//
-	// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+	// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9949,7 +9949,7 @@ func (c *ClientWithResponses) FetchWorkerSleepScheduleWithResponse(ctx context.C
 
 // SetWorkerSleepScheduleWithBodyWithResponse Set the sleep schedule of a Worker
 //
-// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9964,7 +9964,7 @@ func (c *ClientWithResponses) SetWorkerSleepScheduleWithBodyWithResponse(ctx con
 
 // SetWorkerSleepScheduleWithResponse Set the sleep schedule of a Worker
 //
-// The schedule replaces the former one and is acted on at once. A day or time that cannot be read gets 400.
+// The schedule replaces the former one and is acted on at once: an active one asks the Worker to be asleep or awake, as it is at this moment, and does so again whenever one of its windows begins or ends. What somebody asks the Worker for in between holds until then. A day or time that cannot be read gets 400.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

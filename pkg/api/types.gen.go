@@ -1208,6 +1208,20 @@ type SharedStorageLocation struct {
 	ShamanEnabled bool `json:"shamanEnabled"`
 }
 
+// SleepWindow A time of the day, on some days of the week. One whose end is before its start ends on the next day.
+type SleepWindow struct {
+	// DaysOfWeek The days on which sleep begins: the first two letters of their English names, separated by spaces; empty means every day.
+	//
+	// Example: mo tu we th fr
+	DaysOfWeek string `json:"days_of_week"`
+
+	// EndTime When sleep ends; empty means at the end of the day.
+	EndTime string `json:"end_time"`
+
+	// StartTime When sleep begins; empty means at the beginning of the day.
+	StartTime string `json:"start_time"`
+}
+
 // SocketIOSubscription What a Socket.IO client sends to get, or no longer get, one kind of event.
 type SocketIOSubscription struct {
 	// Op Whether to begin or to end a subscription.
@@ -1544,21 +1558,24 @@ type WorkerSignOn struct {
 	SupportedTaskTypes List[string] `json:"supported_task_types"`
 }
 
-// WorkerSleepSchedule When a Worker sleeps, in the Manager's time zone.
+// WorkerSleepSchedule When a Worker sleeps, in the time zone of the farm. Without `windows` the days and times of the schedule itself are its only window; with them they say the same as the first one, and are not read.
 type WorkerSleepSchedule struct {
-	// DaysOfWeek The first two letters of the English names of the days, separated by spaces; empty means every day.
+	// DaysOfWeek The days on which sleep begins, as in a window.
 	//
 	// Example: mo tu we th fr
 	DaysOfWeek string `json:"days_of_week"`
 
-	// EndTime When sleep ends; empty means at the end of the day.
+	// EndTime When sleep ends, as in a window.
 	EndTime string `json:"end_time"`
 
 	// IsActive Whether the schedule is followed.
 	IsActive bool `json:"is_active"`
 
-	// StartTime When sleep begins; empty means at the beginning of the day.
+	// StartTime When sleep begins, as in a window.
 	StartTime string `json:"start_time"`
+
+	// Windows All windows; the Worker sleeps while one of them lasts. Answers always have the list. An empty one counts as none.
+	Windows []SleepWindow `json:"windows,omitempty"`
 }
 
 // WorkerStateChange A status that a Worker has to take.
