@@ -6,10 +6,12 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
 	"time"
+	_ "time/tzdata" // systems without a list of time zones have it here
 
 	"flamenco.farm/internal/variables"
 )
@@ -41,6 +43,7 @@ type Config struct {
 	JobCompiler            JobCompiler
 	Retention              Retention
 	Shaman                 Shaman
+	TimeZone               string // IANA name, "" = that of this machine
 	Variables              map[string]variables.Definition
 
 	// FirstRun is whether somebody still has to choose where the files of jobs are.
@@ -106,6 +109,18 @@ func Default() Config {
 			"blenderArgs": {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "-b -y"}}},
 		},
 	}
+}
+
+// Zone is the time zone of the farm, which TimeZone names.
+func (c Config) Zone() (*time.Location, error) {
+	if c.TimeZone == "" {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("time_zone: %w", err)
+	}
+	return zone, nil
 }
 
 // Sources is where a configuration comes from.

@@ -69,6 +69,7 @@ job_compiler:
   time_limit: 20s
   memory_limit: 1GiB
   max_tasks: 5000
+time_zone: Australia/Lord_Howe
 autodiscoverable: true
 shaman:
   enabled: false
@@ -95,6 +96,7 @@ variables:
 		BlocklistThreshold: 5, TaskFailAfterSoftFails: 4,
 		JobCompiler: config.JobCompiler{TimeLimit: 20 * time.Second, MemoryLimit: 1 << 30, MaxTasks: 5000},
 		Shaman:      config.Shaman{Enabled: false, Period: 12 * time.Hour, MaxAge: 100 * time.Hour},
+		TimeZone:    "Australia/Lord_Howe",
 		Variables: map[string]variables.Definition{"ffmpeg": {TwoWay: true, Values: []variables.Value{
 			{Platforms: []string{"linux"}, Audience: variables.ForAll, Value: "/usr/bin/ffmpeg"},
 			{Platforms: []string{"windows", "darwin"}, Audience: variables.ForUsers, Value: "ffmpeg"},
@@ -102,6 +104,12 @@ variables:
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if zone, err := cfg.Zone(); err != nil || zone.String() != "Australia/Lord_Howe" {
+		t.Errorf("the zone is %v, %v", zone, err)
+	}
+	if zone, err := config.Default().Zone(); err != nil || zone != time.Local {
+		t.Errorf("the zone is %v, %v", zone, err)
 	}
 }
 
@@ -118,6 +126,8 @@ func TestAnErrorNamesFileLineAndSetting(t *testing.T) {
 		{"size", "job_compiler: {memory_limit: 5 apples}", `farm.yaml:1: job_compiler.memory_limit: "5 apples" is not a size such as 256MiB`},
 		{"choice", "durability: maybe", `farm.yaml:1: durability: "maybe" is none of full, normal`},
 		{"address", "listen: localhost", `farm.yaml:1: listen: "localhost" is not an address such as :8080`},
+		{"time zone", "time_zone: Mars/Olympus", `farm.yaml:1: time_zone: "Mars/Olympus" is not a time zone such as Europe/Amsterdam or UTC`},
+		{"time zone that leads out", "time_zone: ../../etc/passwd", "farm.yaml:1: time_zone:"},
 		{"list for a scalar", "listen:\n- :8080", "farm.yaml:2: listen: must be a single value"},
 		{"scalar for a section", "job_compiler: 3", "farm.yaml:1: job_compiler: must be a mapping"},
 		{"twice", "listen: :1\nlisten: :2", "farm.yaml:2: listen: is given twice, first on line 1"},

@@ -70,11 +70,13 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.Shaman.Period }, 0, 100_000*time.Hour),
 	duration("shaman.garbageCollect.maxAge", "How long an uploaded file stays after it was last used or asked for.",
 		func(c *Config) *time.Duration { return &c.Shaman.MaxAge }, time.Minute, 100_000*time.Hour),
+	text("time_zone", "The time zone of sleep schedules, such as Europe/Amsterdam. Empty: that of the Manager's machine.",
+		func(c *Config) *string { return &c.TimeZone }, timeZone),
 }
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"autodiscoverable", "database_check_period", "files", "mqtt", "s3", "task_logs", "time_zone",
+	"autodiscoverable", "database_check_period", "files", "mqtt", "s3", "task_logs",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.
@@ -211,6 +213,13 @@ func databasePath(text string) error {
 		return fmt.Errorf("PostgreSQL is not supported by this version; give the path of an SQLite file")
 	}
 	return notEmpty(text)
+}
+
+func timeZone(text string) error {
+	if _, err := (Config{TimeZone: text}).Zone(); err != nil {
+		return fmt.Errorf("%q is not a time zone such as Europe/Amsterdam or UTC", text)
+	}
+	return nil
 }
 
 func address(text string) error {

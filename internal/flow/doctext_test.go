@@ -94,6 +94,10 @@ Asking for the status that a worker has already withdraws whatever was asked of 
 with ` + "`412`" + ` if the worker cannot restart itself, asking for any other status than those above with ` + "`422`" + `. A lazy request
 waits for the end of the present task; an immediate one stops it.
 
-A worker that signs on is told to take the status that was asked of it while it was away, otherwise ` + "`awake`" + `; a request for
-` + "`offline`" + ` or ` + "`restart`" + ` came true when it ended and is dropped.
+A worker that signs on is told to take the status that was asked of it while it was away, otherwise the one that its
+[sleep schedule](../usage/sleep-schedules.md) says, otherwise ` + "`awake`" + `; a request for ` + "`offline`" + ` or ` + "`restart`" + ` came true when it ended and is
+dropped.
+
+When a window of its sleep schedule begins or ends, a worker is asked to become ` + "`asleep`" + ` or ` + "`awake`" + `, at once and in place of what was
+asked of it before. A worker in ` + "`error`" + ` is left alone; it hears of its schedule as soon as it calls again.
 `

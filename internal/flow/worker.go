@@ -14,7 +14,7 @@ type WorkerRule struct {
 	// Askable tells whether people and schedules may ask a worker to take this status.
 	Askable bool
 	// AtSignOn tells whether a worker that signs on takes this status if it was asked for; otherwise the wish is
-	// dropped, because it came true by itself, and the worker wakes up.
+	// dropped, because it came true by itself, and the worker does what its schedule says.
 	AtSignOn bool
 	// Drops tells whether a worker that takes this status, whatever it was before, gives its tasks back.
 	Drops bool
@@ -81,13 +81,37 @@ func WorkerRequest(from, asked farm.WorkerStatus, canRestart bool) (clear bool, 
 	return false, nil
 }
 
-// SignOnStatus is the status asked of a worker that signs on: what is pending for it, else awake. A pending offline or
-// restart came true when the worker ended, so it does not count any more.
-func SignOnStatus(pending *farm.StatusRequest) farm.WorkerStatus {
+// SignOnStatus is the status asked of a worker that signs on: what is pending for it, else what its schedule says. A
+// pending offline or restart came true when the worker ended, so it does not count any more.
+func SignOnStatus(pending *farm.StatusRequest, scheduled farm.WorkerStatus) farm.WorkerStatus {
 	if pending != nil && workerRule(pending.Status).AtSignOn {
 		return pending.Status
 	}
+	return scheduled
+}
+
+// ScheduledStatus is the status that a schedule says, asleep telling which time it is; what a person asked for since the
+// last edge of the schedule stands before it, as far as a worker that starts can take that status.
+func ScheduledStatus(held farm.WorkerStatus, asleep bool) farm.WorkerStatus {
+	switch {
+	case workerRule(held).AtSignOn:
+		return held
+	case asleep:
+		return farm.WorkerAsleep
+	}
 	return farm.WorkerAwake
+}
+
+// ScheduledRequest is what is asked of a worker after an edge of its schedule, in place of what was pending: to take the
+// status at once, or nothing if it has it. A worker in error is left alone.
+func ScheduledRequest(from farm.WorkerStatus, pending *farm.StatusRequest, scheduled farm.WorkerStatus) *farm.StatusRequest {
+	switch from {
+	case farm.WorkerError:
+		return pending
+	case scheduled:
+		return nil
+	}
+	return &farm.StatusRequest{Status: scheduled}
 }
 
 // ReturnsTasks tells whether a worker that goes from one status to another gives back its active tasks.

@@ -42,16 +42,56 @@ func TestAWorkerIsAskedOnlyForWhatItCanDo(t *testing.T) {
 
 func TestAWorkerThatSignsOnIsAskedForWhatIsPending(t *testing.T) {
 	t.Parallel()
-	if got := flow.SignOnStatus(nil); got != farm.WorkerAwake {
-		t.Errorf("nothing pending: %s", got)
+	for _, scheduled := range []farm.WorkerStatus{farm.WorkerAwake, farm.WorkerAsleep} {
+		if got := flow.SignOnStatus(nil, scheduled); got != scheduled {
+			t.Errorf("nothing pending: %s, want %s", got, scheduled)
+		}
 	}
 	for _, s := range append(slices.Clone(farm.WorkerStatuses), "burning") {
-		want := farm.WorkerAwake
-		if s == farm.WorkerAsleep {
-			want = farm.WorkerAsleep
+		for _, scheduled := range []farm.WorkerStatus{farm.WorkerAwake, farm.WorkerAsleep} {
+			want := scheduled
+			if s == farm.WorkerAsleep || s == farm.WorkerAwake {
+				want = s
+			}
+			if got := flow.SignOnStatus(&farm.StatusRequest{Status: s, Lazy: true}, scheduled); got != want {
+				t.Errorf("%s pending: %s, want %s", s, got, want)
+			}
 		}
-		if got := flow.SignOnStatus(&farm.StatusRequest{Status: s, Lazy: true}); got != want {
-			t.Errorf("%s pending: %s, want %s", s, got, want)
+	}
+}
+
+func TestWhatAPersonAskedForStandsBeforeTheSchedule(t *testing.T) {
+	t.Parallel()
+	for _, held := range append(slices.Clone(farm.WorkerStatuses), "") {
+		for asleep, want := range map[bool]farm.WorkerStatus{false: farm.WorkerAwake, true: farm.WorkerAsleep} {
+			if held == farm.WorkerAsleep || held == farm.WorkerAwake {
+				want = held
+			}
+			if got := flow.ScheduledStatus(held, asleep); got != want {
+				t.Errorf("%q held, asleep %v: %s, want %s", held, asleep, got, want)
+			}
+		}
+	}
+}
+
+func TestAnEdgeOfTheScheduleReplacesWhatWasPending(t *testing.T) {
+	t.Parallel()
+	pending := &farm.StatusRequest{Status: farm.WorkerOffline, Lazy: true}
+	for _, from := range farm.WorkerStatuses {
+		got := flow.ScheduledRequest(from, pending, farm.WorkerAsleep)
+		switch from {
+		case farm.WorkerError:
+			if got != pending {
+				t.Errorf("a worker in error is asked for %+v", got)
+			}
+		case farm.WorkerAsleep:
+			if got != nil {
+				t.Errorf("a worker that sleeps is asked for %+v", got)
+			}
+		default:
+			if got == nil || *got != (farm.StatusRequest{Status: farm.WorkerAsleep}) {
+				t.Errorf("a worker in status %s is asked for %+v", from, got)
+			}
 		}
 	}
 }

@@ -112,9 +112,14 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	zone, err := cfg.Zone()
+	if err != nil {
+		return err
+	}
 	scheduler := sched.New(db, sched.Options{
 		TaskLog: logs, Bus: bus, Log: m.opts.Log, WorkerTimeout: cfg.WorkerTimeout, TaskTimeout: cfg.TaskTimeout, TimeoutGrace: cfg.TimeoutGrace,
 		RequestHold: cfg.TaskRequestHold, BlocklistThreshold: cfg.BlocklistThreshold, SoftFailLimit: cfg.TaskFailAfterSoftFails,
+		TimeZone: zone,
 	})
 	workers, err := auth.NewWorkers(scheduler)
 	if err != nil {

@@ -67,7 +67,7 @@ func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 		if err != nil {
 			return err
 		}
-		if t.Requested, err = mustChangeFirst(w); t.Requested != nil || err != nil {
+		if t.Requested, err = s.mustChangeFirst(tx, w); t.Requested != nil || err != nil {
 			return err
 		}
 		held, err := tx.TaskInSlot(w, r.Slot)
@@ -98,15 +98,16 @@ func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 }
 
 // mustChangeFirst is the status that a worker has to take before it gets a task. One that the Manager believes gone
-// is told to wake up: it will say that it is awake and ask again.
-func mustChangeFirst(w *store.Worker) (*farm.StatusRequest, error) {
+// is told to wake up, or to sleep if its schedule says so: it will say that it is awake and ask again.
+func (s *Service) mustChangeFirst(tx *store.Tx, w *store.Worker) (*farm.StatusRequest, error) {
 	switch {
 	case w.Requested != nil:
 		return w.Requested, nil
 	case w.Status == farm.WorkerAwake:
 		return nil, nil
 	case w.Status == farm.WorkerError, w.Status == farm.WorkerOffline:
-		return &farm.StatusRequest{Status: farm.WorkerAwake}, nil
+		scheduled, err := s.scheduledStatus(tx, w, farm.WorkerAwake)
+		return &farm.StatusRequest{Status: scheduled}, err
 	}
 	return nil, farm.Errorf(farm.CodeConflict, "worker is in status %s, only an awake worker gets tasks", w.Status)
 }

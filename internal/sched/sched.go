@@ -35,6 +35,8 @@ type Options struct {
 
 	BlocklistThreshold int // failures of a worker for a task type of a job that block it; 0 = never
 	SoftFailLimit      int // workers that must fail a task until it is failed for good
+
+	TimeZone *time.Location // of the sleep schedules; nil = that of this machine
 }
 
 // Limits are the options that may change while the Manager runs.
@@ -53,11 +55,18 @@ type Service struct {
 	locks  [64]sync.Mutex // one task log is written by one call at a time
 	seed   maphash.Seed
 	todo   chan struct{} // there are jobs with a mass change that goes on in the background
+
+	planned chan struct{} // a sleep schedule was set
 }
 
 // New makes a Service on an open store.
 func New(st *store.Store, opts Options) *Service {
-	s := &Service{Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan struct{}, 1)}
+	if opts.TimeZone == nil {
+		opts.TimeZone = time.Local
+	}
+	s := &Service{
+		Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan struct{}, 1), planned: make(chan struct{}, 1),
+	}
 	s.SetLimits(Limits{
 		TaskTimeout: opts.TaskTimeout, RequestHold: opts.RequestHold, BlocklistThreshold: opts.BlocklistThreshold, SoftFailLimit: opts.SoftFailLimit,
 	})
@@ -67,11 +76,12 @@ func New(st *store.Store, opts Options) *Service {
 // SetLimits lets other limits hold from now on; a request that waits already waits as long as it was going to.
 func (s *Service) SetLimits(limits Limits) { s.limits.Store(&limits) }
 
-// Run watches the clocks and finishes changes of whole jobs, also those that an earlier Manager left half done.
+// Run watches the clocks, follows the sleep schedules, and finishes changes of whole jobs, also those that an earlier Manager left half done.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.settleInBackground(ctx) })
 	g.Go(func() error { return s.watchClocks(ctx) })
+	g.Go(func() error { return s.watchSchedules(ctx) })
 	return g.Wait()
 }
 

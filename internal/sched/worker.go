@@ -43,7 +43,11 @@ func (s *Service) SignOn(ctx context.Context, workerID string, r SignOn) (Signed
 		w.Name, w.Address, w.Software, w.CanRestart = r.Name, r.Address, r.Software, r.CanRestart
 		w.Status = farm.WorkerStarting
 		w.Session = uuid.NewString()
-		status := flow.SignOnStatus(w.Requested)
+		scheduled, err := s.scheduledStatus(tx, w, farm.WorkerAwake)
+		if err != nil {
+			return err
+		}
+		status := flow.SignOnStatus(w.Requested, scheduled)
 		if w.Requested != nil && w.Requested.Status != status {
 			w.Requested = nil
 		}
@@ -78,13 +82,36 @@ func (s *Service) RequestedStatus(ctx context.Context, c Caller) (*farm.StatusRe
 	if c.Session != "" && c.Session != w.Session {
 		return nil, errSessionOver
 	}
-	if s.fresh(w.LastSeen) {
+	if s.fresh(w.LastSeen) && w.Status != farm.WorkerError {
 		return w.Requested, nil
 	}
-	return w.Requested, s.store.Do(ctx, func(tx *store.Tx) error {
-		_, err := s.worker(tx, c)
+	var requested *farm.StatusRequest
+	err = s.store.Do(ctx, func(tx *store.Tx) error {
+		w, err := s.worker(tx, c)
+		if err != nil {
+			return err
+		}
+		requested, err = s.backFromSilence(tx, w)
 		return err
 	})
+	return requested, err
+}
+
+// backFromSilence is what is asked of a worker that calls without asking for a task. One that rests does not know that it
+// was silent and got status error for that: it is asked for the status it should have, and says then that it has it.
+func (s *Service) backFromSilence(tx *store.Tx, w *store.Worker) (*farm.StatusRequest, error) {
+	if w.Requested != nil || w.Status != farm.WorkerError {
+		return w.Requested, nil
+	}
+	before, who, err := tx.StatusBefore(w)
+	if err != nil || who != store.ByManager("").Who {
+		return nil, err // it said itself that something is wrong
+	}
+	if before != farm.WorkerAsleep {
+		before = farm.WorkerAwake
+	}
+	scheduled, err := s.scheduledStatus(tx, w, before)
+	return &farm.StatusRequest{Status: scheduled}, err
 }
 
 // StateChanged takes the word of a worker for the status it is in now.
@@ -168,6 +195,9 @@ func (s *Service) RequestWorkerStatus(ctx context.Context, workerID string, r fa
 		if withdraw {
 			w.Requested = nil
 		}
+		if err := tx.HoldSleepSchedule(w, r.Status); err != nil {
+			return err
+		}
 		return tx.SaveWorker(w, store.Why{})
 	})
 }
@@ -200,6 +230,9 @@ func (s *Service) DeleteWorker(ctx context.Context, workerID string) error {
 		}
 		w.Deleted = true
 		w.Status = farm.WorkerOffline
+		if err := tx.DeleteSleepSchedule(w); err != nil {
+			return err
+		}
 		if err := tx.SaveWorker(w, store.Why{Who: "user", Reason: "deleted"}); err != nil {
 			return err
 		}

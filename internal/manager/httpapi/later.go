@@ -10,14 +10,6 @@ import (
 
 // These operations are in the document and answer 501: the Manager does not do yet what they are for.
 
-func (h *handlers) FetchWorkerSleepSchedule(context.Context, api.FetchWorkerSleepScheduleRequestObject) (api.FetchWorkerSleepScheduleResponseObject, error) {
-	return nil, errLater
-}
-
-func (h *handlers) SetWorkerSleepSchedule(context.Context, api.SetWorkerSleepScheduleRequestObject) (api.SetWorkerSleepScheduleResponseObject, error) {
-	return nil, errLater
-}
-
 func (h *handlers) FetchJobLastRenderedInfo(context.Context, api.FetchJobLastRenderedInfoRequestObject) (api.FetchJobLastRenderedInfoResponseObject, error) {
 	return nil, errLater
 }

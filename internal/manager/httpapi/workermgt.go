@@ -93,6 +93,44 @@ func (h *handlers) SetWorkerTags(ctx context.Context, r api.SetWorkerTagsRequest
 	return api.SetWorkerTags204Response{}, nil
 }
 
+func (h *handlers) FetchWorkerSleepSchedule(ctx context.Context, r api.FetchWorkerSleepScheduleRequestObject) (api.FetchWorkerSleepScheduleResponseObject, error) {
+	if err := checkID("worker_id", r.WorkerID); err != nil {
+		return nil, err
+	}
+	plan, err := h.Store.SleepSchedule(ctx, r.WorkerID)
+	if farm.IsNotExist(err) || (err == nil && len(plan.Windows) == 0) {
+		return api.FetchWorkerSleepSchedule204Response{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	first := plan.Windows[0]
+	answer := api.FetchWorkerSleepSchedule200JSONResponse{
+		IsActive: plan.Active, DaysOfWeek: first.Days, StartTime: first.Start, EndTime: first.End,
+	}
+	for _, w := range plan.Windows {
+		answer.Windows = append(answer.Windows, api.SleepWindow{DaysOfWeek: w.Days, StartTime: w.Start, EndTime: w.End})
+	}
+	return answer, nil
+}
+
+func (h *handlers) SetWorkerSleepSchedule(ctx context.Context, r api.SetWorkerSleepScheduleRequestObject) (api.SetWorkerSleepScheduleResponseObject, error) {
+	if err := checkID("worker_id", r.WorkerID); err != nil {
+		return nil, err
+	}
+	plan := farm.SleepSchedule{Active: r.Body.IsActive}
+	for _, w := range r.Body.Windows {
+		plan.Windows = append(plan.Windows, farm.SleepWindow{Days: w.DaysOfWeek, Start: w.StartTime, End: w.EndTime})
+	}
+	if len(plan.Windows) == 0 {
+		plan.Windows = []farm.SleepWindow{{Days: r.Body.DaysOfWeek, Start: r.Body.StartTime, End: r.Body.EndTime}}
+	}
+	if err := h.Sched.SetSleepSchedule(ctx, r.WorkerID, plan); err != nil {
+		return nil, named(err, "worker", r.WorkerID)
+	}
+	return api.SetWorkerSleepSchedule204Response{}, nil
+}
+
 func (h *handlers) FetchWorkerTags(ctx context.Context, _ api.FetchWorkerTagsRequestObject) (api.FetchWorkerTagsResponseObject, error) {
 	tags, err := h.Store.Tags(ctx)
 	if err != nil {

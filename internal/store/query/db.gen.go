@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.activeSleepSchedulesStmt, err = db.PrepareContext(ctx, activeSleepSchedules); err != nil {
+		return nil, fmt.Errorf("error preparing query ActiveSleepSchedules: %w", err)
+	}
 	if q.activeTaskInSlotStmt, err = db.PrepareContext(ctx, activeTaskInSlot); err != nil {
 		return nil, fmt.Errorf("error preparing query ActiveTaskInSlot: %w", err)
 	}
@@ -117,6 +120,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteLockStmt, err = db.PrepareContext(ctx, deleteLock); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteLock: %w", err)
 	}
+	if q.deleteSleepScheduleStmt, err = db.PrepareContext(ctx, deleteSleepSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSleepSchedule: %w", err)
+	}
 	if q.deleteTagStmt, err = db.PrepareContext(ctx, deleteTag); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteTag: %w", err)
 	}
@@ -141,6 +147,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.doomedTotalsStmt, err = db.PrepareContext(ctx, doomedTotals); err != nil {
 		return nil, fmt.Errorf("error preparing query DoomedTotals: %w", err)
 	}
+	if q.dueSleepSchedulesStmt, err = db.PrepareContext(ctx, dueSleepSchedules); err != nil {
+		return nil, fmt.Errorf("error preparing query DueSleepSchedules: %w", err)
+	}
 	if q.endAttemptStepStmt, err = db.PrepareContext(ctx, endAttemptStep); err != nil {
 		return nil, fmt.Errorf("error preparing query EndAttemptStep: %w", err)
 	}
@@ -149,6 +158,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.forgetOperationsStmt, err = db.PrepareContext(ctx, forgetOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetOperations: %w", err)
+	}
+	if q.holdSleepScheduleStmt, err = db.PrepareContext(ctx, holdSleepSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query HoldSleepSchedule: %w", err)
 	}
 	if q.hopelessTasksStmt, err = db.PrepareContext(ctx, hopelessTasks); err != nil {
 		return nil, fmt.Errorf("error preparing query HopelessTasks: %w", err)
@@ -234,6 +246,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.markedJobsStmt, err = db.PrepareContext(ctx, markedJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query MarkedJobs: %w", err)
 	}
+	if q.moveSleepScheduleStmt, err = db.PrepareContext(ctx, moveSleepSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query MoveSleepSchedule: %w", err)
+	}
+	if q.nextSleepCheckStmt, err = db.PrepareContext(ctx, nextSleepCheck); err != nil {
+		return nil, fmt.Errorf("error preparing query NextSleepCheck: %w", err)
+	}
 	if q.openDependencyStmt, err = db.PrepareContext(ctx, openDependency); err != nil {
 		return nil, fmt.Errorf("error preparing query OpenDependency: %w", err)
 	}
@@ -258,6 +276,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.runningOperationsStmt, err = db.PrepareContext(ctx, runningOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query RunningOperations: %w", err)
 	}
+	if q.saveSleepScheduleStmt, err = db.PrepareContext(ctx, saveSleepSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query SaveSleepSchedule: %w", err)
+	}
 	if q.setJobReadyFromJobStmt, err = db.PrepareContext(ctx, setJobReadyFromJob); err != nil {
 		return nil, fmt.Errorf("error preparing query SetJobReadyFromJob: %w", err)
 	}
@@ -266,6 +287,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.silentWorkersStmt, err = db.PrepareContext(ctx, silentWorkers); err != nil {
 		return nil, fmt.Errorf("error preparing query SilentWorkers: %w", err)
+	}
+	if q.sleepScheduleStmt, err = db.PrepareContext(ctx, sleepSchedule); err != nil {
+		return nil, fmt.Errorf("error preparing query SleepSchedule: %w", err)
+	}
+	if q.sleepScheduleByUUIDStmt, err = db.PrepareContext(ctx, sleepScheduleByUUID); err != nil {
+		return nil, fmt.Errorf("error preparing query SleepScheduleByUUID: %w", err)
 	}
 	if q.sliceActiveStmt, err = db.PrepareContext(ctx, sliceActive); err != nil {
 		return nil, fmt.Errorf("error preparing query SliceActive: %w", err)
@@ -363,6 +390,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.workerSecretStmt, err = db.PrepareContext(ctx, workerSecret); err != nil {
 		return nil, fmt.Errorf("error preparing query WorkerSecret: %w", err)
 	}
+	if q.workerStatusBeforeStmt, err = db.PrepareContext(ctx, workerStatusBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query WorkerStatusBefore: %w", err)
+	}
 	if q.workerStatusChangesStmt, err = db.PrepareContext(ctx, workerStatusChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query WorkerStatusChanges: %w", err)
 	}
@@ -380,6 +410,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.activeSleepSchedulesStmt != nil {
+		if cerr := q.activeSleepSchedulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing activeSleepSchedulesStmt: %w", cerr)
+		}
+	}
 	if q.activeTaskInSlotStmt != nil {
 		if cerr := q.activeTaskInSlotStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing activeTaskInSlotStmt: %w", cerr)
@@ -535,6 +570,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteLockStmt: %w", cerr)
 		}
 	}
+	if q.deleteSleepScheduleStmt != nil {
+		if cerr := q.deleteSleepScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteSleepScheduleStmt: %w", cerr)
+		}
+	}
 	if q.deleteTagStmt != nil {
 		if cerr := q.deleteTagStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteTagStmt: %w", cerr)
@@ -575,6 +615,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing doomedTotalsStmt: %w", cerr)
 		}
 	}
+	if q.dueSleepSchedulesStmt != nil {
+		if cerr := q.dueSleepSchedulesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dueSleepSchedulesStmt: %w", cerr)
+		}
+	}
 	if q.endAttemptStepStmt != nil {
 		if cerr := q.endAttemptStepStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endAttemptStepStmt: %w", cerr)
@@ -588,6 +633,11 @@ func (q *Queries) Close() error {
 	if q.forgetOperationsStmt != nil {
 		if cerr := q.forgetOperationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forgetOperationsStmt: %w", cerr)
+		}
+	}
+	if q.holdSleepScheduleStmt != nil {
+		if cerr := q.holdSleepScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing holdSleepScheduleStmt: %w", cerr)
 		}
 	}
 	if q.hopelessTasksStmt != nil {
@@ -730,6 +780,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing markedJobsStmt: %w", cerr)
 		}
 	}
+	if q.moveSleepScheduleStmt != nil {
+		if cerr := q.moveSleepScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing moveSleepScheduleStmt: %w", cerr)
+		}
+	}
+	if q.nextSleepCheckStmt != nil {
+		if cerr := q.nextSleepCheckStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextSleepCheckStmt: %w", cerr)
+		}
+	}
 	if q.openDependencyStmt != nil {
 		if cerr := q.openDependencyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing openDependencyStmt: %w", cerr)
@@ -770,6 +830,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing runningOperationsStmt: %w", cerr)
 		}
 	}
+	if q.saveSleepScheduleStmt != nil {
+		if cerr := q.saveSleepScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing saveSleepScheduleStmt: %w", cerr)
+		}
+	}
 	if q.setJobReadyFromJobStmt != nil {
 		if cerr := q.setJobReadyFromJobStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setJobReadyFromJobStmt: %w", cerr)
@@ -783,6 +848,16 @@ func (q *Queries) Close() error {
 	if q.silentWorkersStmt != nil {
 		if cerr := q.silentWorkersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing silentWorkersStmt: %w", cerr)
+		}
+	}
+	if q.sleepScheduleStmt != nil {
+		if cerr := q.sleepScheduleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sleepScheduleStmt: %w", cerr)
+		}
+	}
+	if q.sleepScheduleByUUIDStmt != nil {
+		if cerr := q.sleepScheduleByUUIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sleepScheduleByUUIDStmt: %w", cerr)
 		}
 	}
 	if q.sliceActiveStmt != nil {
@@ -945,6 +1020,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing workerSecretStmt: %w", cerr)
 		}
 	}
+	if q.workerStatusBeforeStmt != nil {
+		if cerr := q.workerStatusBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing workerStatusBeforeStmt: %w", cerr)
+		}
+	}
 	if q.workerStatusChangesStmt != nil {
 		if cerr := q.workerStatusChangesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing workerStatusChangesStmt: %w", cerr)
@@ -1004,6 +1084,7 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                        DBTX
 	tx                        *sql.Tx
+	activeSleepSchedulesStmt  *sql.Stmt
 	activeTaskInSlotStmt      *sql.Stmt
 	activeTasksOfWorkerStmt   *sql.Stmt
 	addJobCountsStmt          *sql.Stmt
@@ -1035,6 +1116,7 @@ type Queries struct {
 	deleteJobHistoryStmt      *sql.Stmt
 	deleteJobRowStmt          *sql.Stmt
 	deleteLockStmt            *sql.Stmt
+	deleteSleepScheduleStmt   *sql.Stmt
 	deleteTagStmt             *sql.Stmt
 	deleteTaskHistoryStmt     *sql.Stmt
 	deleteTasksStmt           *sql.Stmt
@@ -1043,9 +1125,11 @@ type Queries struct {
 	dependantsToRequeueStmt   *sql.Stmt
 	doomedEndStmt             *sql.Stmt
 	doomedTotalsStmt          *sql.Stmt
+	dueSleepSchedulesStmt     *sql.Stmt
 	endAttemptStepStmt        *sql.Stmt
 	failedByStmt              *sql.Stmt
 	forgetOperationsStmt      *sql.Stmt
+	holdSleepScheduleStmt     *sql.Stmt
 	hopelessTasksStmt         *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertBlockStmt           *sql.Stmt
@@ -1074,6 +1158,8 @@ type Queries struct {
 	markJobsStmt              *sql.Stmt
 	markReadyStmt             *sql.Stmt
 	markedJobsStmt            *sql.Stmt
+	moveSleepScheduleStmt     *sql.Stmt
+	nextSleepCheckStmt        *sql.Stmt
 	openDependencyStmt        *sql.Stmt
 	operationByUUIDStmt       *sql.Stmt
 	projectByUUIDStmt         *sql.Stmt
@@ -1082,9 +1168,12 @@ type Queries struct {
 	reopenDependantsStmt      *sql.Stmt
 	reopenedAttemptStmt       *sql.Stmt
 	runningOperationsStmt     *sql.Stmt
+	saveSleepScheduleStmt     *sql.Stmt
 	setJobReadyFromJobStmt    *sql.Stmt
 	shrinkJobStmt             *sql.Stmt
 	silentWorkersStmt         *sql.Stmt
+	sleepScheduleStmt         *sql.Stmt
+	sleepScheduleByUUIDStmt   *sql.Stmt
 	sliceActiveStmt           *sql.Stmt
 	sliceCloseAttemptsStmt    *sql.Stmt
 	sliceCloseStepsStmt       *sql.Stmt
@@ -1117,6 +1206,7 @@ type Queries struct {
 	waitingOperationStmt      *sql.Stmt
 	workerByUUIDStmt          *sql.Stmt
 	workerSecretStmt          *sql.Stmt
+	workerStatusBeforeStmt    *sql.Stmt
 	workerStatusChangesStmt   *sql.Stmt
 	workerTagsStmt            *sql.Stmt
 	workerTaskStmt            *sql.Stmt
@@ -1127,6 +1217,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                        tx,
 		tx:                        tx,
+		activeSleepSchedulesStmt:  q.activeSleepSchedulesStmt,
 		activeTaskInSlotStmt:      q.activeTaskInSlotStmt,
 		activeTasksOfWorkerStmt:   q.activeTasksOfWorkerStmt,
 		addJobCountsStmt:          q.addJobCountsStmt,
@@ -1158,6 +1249,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteJobHistoryStmt:      q.deleteJobHistoryStmt,
 		deleteJobRowStmt:          q.deleteJobRowStmt,
 		deleteLockStmt:            q.deleteLockStmt,
+		deleteSleepScheduleStmt:   q.deleteSleepScheduleStmt,
 		deleteTagStmt:             q.deleteTagStmt,
 		deleteTaskHistoryStmt:     q.deleteTaskHistoryStmt,
 		deleteTasksStmt:           q.deleteTasksStmt,
@@ -1166,9 +1258,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dependantsToRequeueStmt:   q.dependantsToRequeueStmt,
 		doomedEndStmt:             q.doomedEndStmt,
 		doomedTotalsStmt:          q.doomedTotalsStmt,
+		dueSleepSchedulesStmt:     q.dueSleepSchedulesStmt,
 		endAttemptStepStmt:        q.endAttemptStepStmt,
 		failedByStmt:              q.failedByStmt,
 		forgetOperationsStmt:      q.forgetOperationsStmt,
+		holdSleepScheduleStmt:     q.holdSleepScheduleStmt,
 		hopelessTasksStmt:         q.hopelessTasksStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertBlockStmt:           q.insertBlockStmt,
@@ -1197,6 +1291,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		markJobsStmt:              q.markJobsStmt,
 		markReadyStmt:             q.markReadyStmt,
 		markedJobsStmt:            q.markedJobsStmt,
+		moveSleepScheduleStmt:     q.moveSleepScheduleStmt,
+		nextSleepCheckStmt:        q.nextSleepCheckStmt,
 		openDependencyStmt:        q.openDependencyStmt,
 		operationByUUIDStmt:       q.operationByUUIDStmt,
 		projectByUUIDStmt:         q.projectByUUIDStmt,
@@ -1205,9 +1301,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reopenDependantsStmt:      q.reopenDependantsStmt,
 		reopenedAttemptStmt:       q.reopenedAttemptStmt,
 		runningOperationsStmt:     q.runningOperationsStmt,
+		saveSleepScheduleStmt:     q.saveSleepScheduleStmt,
 		setJobReadyFromJobStmt:    q.setJobReadyFromJobStmt,
 		shrinkJobStmt:             q.shrinkJobStmt,
 		silentWorkersStmt:         q.silentWorkersStmt,
+		sleepScheduleStmt:         q.sleepScheduleStmt,
+		sleepScheduleByUUIDStmt:   q.sleepScheduleByUUIDStmt,
 		sliceActiveStmt:           q.sliceActiveStmt,
 		sliceCloseAttemptsStmt:    q.sliceCloseAttemptsStmt,
 		sliceCloseStepsStmt:       q.sliceCloseStepsStmt,
@@ -1240,6 +1339,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		waitingOperationStmt:      q.waitingOperationStmt,
 		workerByUUIDStmt:          q.workerByUUIDStmt,
 		workerSecretStmt:          q.workerSecretStmt,
+		workerStatusBeforeStmt:    q.workerStatusBeforeStmt,
 		workerStatusChangesStmt:   q.workerStatusChangesStmt,
 		workerTagsStmt:            q.workerTagsStmt,
 		workerTaskStmt:            q.workerTaskStmt,

@@ -117,6 +117,14 @@ type Project struct {
 	CreatedAt micros.Time
 }
 
+type SleepSchedule struct {
+	WorkerID    int64
+	IsActive    bool
+	Windows     string
+	HeldStatus  string
+	NextCheckAt micros.Time
+}
+
 type StatusChange struct {
 	ID         int64
 	What       string

@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"failure", failureTests()},
 		{"delete", deleteTests()},
 		{"operation", operationTests()},
+		{"schedule", scheduleTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {

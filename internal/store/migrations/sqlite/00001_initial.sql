@@ -51,6 +51,17 @@ CREATE TABLE worker_tags (
 );
 CREATE INDEX worker_tags_by_tag ON worker_tags (tag_id);
 
+-- When a worker sleeps. held_status is what a person asked for since the last edge of the schedule: it counts until
+-- next_check_at, the next edge.
+CREATE TABLE sleep_schedules (
+    worker_id INTEGER PRIMARY KEY REFERENCES workers (id) ON DELETE CASCADE,
+    is_active BOOLEAN NOT NULL,
+    windows TEXT NOT NULL,
+    held_status TEXT NOT NULL,
+    next_check_at BIGINT NOT NULL
+);
+CREATE INDEX sleep_schedules_by_next_check ON sleep_schedules (next_check_at) WHERE is_active;
+
 -- Hot part of a job: status, counters, steps. What it was submitted with is in job_specs.
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY,
@@ -254,6 +265,7 @@ DROP TABLE job_blocks;
 DROP TABLE job_ready;
 DROP TABLE job_specs;
 DROP TABLE jobs;
+DROP TABLE sleep_schedules;
 DROP TABLE worker_tags;
 DROP TABLE worker_task_types;
 DROP TABLE workers;
