@@ -507,16 +507,23 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v3/tasks/{task_id} (the `FetchTask` operationId).
 	FetchTask(ctx context.Context, taskID TaskID, params *FetchTaskParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// FetchTaskLogInfo Find the log of a task
+	// FetchTaskLogInfo Find the logs of a task
 	//
-	// Size and address of the log. The text itself is at that address.
+	// Size and address of the newest attempt's log, and those of the attempts before. The text itself is at that address, where ranges of it can be asked for.
 	//
 	// Corresponds with GET /api/v3/tasks/{task_id}/log (the `FetchTaskLogInfo` operationId).
 	FetchTaskLogInfo(ctx context.Context, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// FetchTaskLogText A part of a task's log
+	//
+	// The beginning, the end or any other part of the log of one attempt, as it is now.
+	//
+	// Corresponds with GET /api/v3/tasks/{task_id}/log/text (the `FetchTaskLogText` operationId).
+	FetchTaskLogText(ctx context.Context, taskID TaskID, params *FetchTaskLogTextParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// FetchTaskLogTail The end of a task's log
 	//
-	// At most the last 2048 bytes, from the beginning of a line.
+	// At most the last 2048 bytes of the newest attempt's log, from the beginning of a line.
 	//
 	// Corresponds with GET /api/v3/tasks/{task_id}/logtail (the `FetchTaskLogTail` operationId).
 	FetchTaskLogTail(ctx context.Context, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1720,9 +1727,9 @@ func (c *Client) FetchTask(ctx context.Context, taskID TaskID, params *FetchTask
 	return c.Client.Do(req)
 }
 
-// FetchTaskLogInfo Find the log of a task
+// FetchTaskLogInfo Find the logs of a task
 //
-// Size and address of the log. The text itself is at that address.
+// Size and address of the newest attempt's log, and those of the attempts before. The text itself is at that address, where ranges of it can be asked for.
 //
 // Corresponds with GET /api/v3/tasks/{task_id}/log (the `FetchTaskLogInfo` operationId).
 func (c *Client) FetchTaskLogInfo(ctx context.Context, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1737,9 +1744,26 @@ func (c *Client) FetchTaskLogInfo(ctx context.Context, taskID TaskID, reqEditors
 	return c.Client.Do(req)
 }
 
+// FetchTaskLogText A part of a task's log
+//
+// The beginning, the end or any other part of the log of one attempt, as it is now.
+//
+// Corresponds with GET /api/v3/tasks/{task_id}/log/text (the `FetchTaskLogText` operationId).
+func (c *Client) FetchTaskLogText(ctx context.Context, taskID TaskID, params *FetchTaskLogTextParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFetchTaskLogTextRequest(c.Server, taskID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // FetchTaskLogTail The end of a task's log
 //
-// At most the last 2048 bytes, from the beginning of a line.
+// At most the last 2048 bytes of the newest attempt's log, from the beginning of a line.
 //
 // Corresponds with GET /api/v3/tasks/{task_id}/logtail (the `FetchTaskLogTail` operationId).
 func (c *Client) FetchTaskLogTail(ctx context.Context, taskID TaskID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4101,6 +4125,91 @@ func NewFetchTaskLogInfoRequest(server string, taskID TaskID) (*http.Request, er
 	return req, nil
 }
 
+// NewFetchTaskLogTextRequest constructs an http.Request for the FetchTaskLogText method
+func NewFetchTaskLogTextRequest(server string, taskID TaskID, params *FetchTaskLogTextParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "task_id", taskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/tasks/%s/log/text", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Attempt != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attempt", *params.Attempt, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewFetchTaskLogTailRequest constructs an http.Request for the FetchTaskLogTail method
 func NewFetchTaskLogTailRequest(server string, taskID TaskID) (*http.Request, error) {
 	var err error
@@ -5773,18 +5882,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v3/tasks/{task_id} (the `FetchTask` operationId).
 	FetchTaskWithResponse(ctx context.Context, taskID TaskID, params *FetchTaskParams, reqEditors ...RequestEditorFn) (*FetchTaskResponse, error)
 
-	// FetchTaskLogInfoWithResponse Find the log of a task
+	// FetchTaskLogInfoWithResponse Find the logs of a task
 	//
-	// Size and address of the log. The text itself is at that address.
+	// Size and address of the newest attempt's log, and those of the attempts before. The text itself is at that address, where ranges of it can be asked for.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v3/tasks/{task_id}/log (the `FetchTaskLogInfo` operationId).
 	FetchTaskLogInfoWithResponse(ctx context.Context, taskID TaskID, reqEditors ...RequestEditorFn) (*FetchTaskLogInfoResponse, error)
 
+	// FetchTaskLogTextWithResponse A part of a task's log
+	//
+	// The beginning, the end or any other part of the log of one attempt, as it is now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v3/tasks/{task_id}/log/text (the `FetchTaskLogText` operationId).
+	FetchTaskLogTextWithResponse(ctx context.Context, taskID TaskID, params *FetchTaskLogTextParams, reqEditors ...RequestEditorFn) (*FetchTaskLogTextResponse, error)
+
 	// FetchTaskLogTailWithResponse The end of a task's log
 	//
-	// At most the last 2048 bytes, from the beginning of a line.
+	// At most the last 2048 bytes of the newest attempt's log, from the beginning of a line.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7773,6 +7891,58 @@ func (r FetchTaskLogInfoResponse) ContentType() string {
 	return ""
 }
 
+// FetchTaskLogTextResponse200Headers the declared response headers of an HTTP 200 response for FetchTaskLogText
+type FetchTaskLogTextResponse200Headers struct {
+	XFlamencoLogOffset *int64
+	XFlamencoLogSize   *int64
+}
+
+// FetchTaskLogTextResponse503Headers the declared response headers of an HTTP 503 response for FetchTaskLogText
+type FetchTaskLogTextResponse503Headers struct {
+	RetryAfter *int
+}
+
+type FetchTaskLogTextResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *FetchTaskLogTextResponse200Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FetchTaskLogTextResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r FetchTaskLogTextResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FetchTaskLogTextResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FetchTaskLogTextResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // FetchTaskLogTailResponse503Headers the declared response headers of an HTTP 503 response for FetchTaskLogTail
 type FetchTaskLogTailResponse503Headers struct {
 	RetryAfter *int
@@ -9647,9 +9817,9 @@ func (c *ClientWithResponses) FetchTaskWithResponse(ctx context.Context, taskID 
 	return ParseFetchTaskResponse(rsp)
 }
 
-// FetchTaskLogInfoWithResponse Find the log of a task
+// FetchTaskLogInfoWithResponse Find the logs of a task
 //
-// Size and address of the log. The text itself is at that address.
+// Size and address of the newest attempt's log, and those of the attempts before. The text itself is at that address, where ranges of it can be asked for.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9662,9 +9832,24 @@ func (c *ClientWithResponses) FetchTaskLogInfoWithResponse(ctx context.Context, 
 	return ParseFetchTaskLogInfoResponse(rsp)
 }
 
+// FetchTaskLogTextWithResponse A part of a task's log
+//
+// The beginning, the end or any other part of the log of one attempt, as it is now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v3/tasks/{task_id}/log/text (the `FetchTaskLogText` operationId).
+func (c *ClientWithResponses) FetchTaskLogTextWithResponse(ctx context.Context, taskID TaskID, params *FetchTaskLogTextParams, reqEditors ...RequestEditorFn) (*FetchTaskLogTextResponse, error) {
+	rsp, err := c.FetchTaskLogText(ctx, taskID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFetchTaskLogTextResponse(rsp)
+}
+
 // FetchTaskLogTailWithResponse The end of a task's log
 //
-// At most the last 2048 bytes, from the beginning of a line.
+// At most the last 2048 bytes of the newest attempt's log, from the beginning of a line.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12534,6 +12719,86 @@ func ParseFetchTaskLogInfoResponse(rsp *http.Response) (*FetchTaskLogInfoRespons
 	switch {
 	case rsp.StatusCode == 503:
 		var headers FetchTaskLogInfoResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFetchTaskLogTextResponse parses an HTTP response from a FetchTaskLogTextWithResponse call
+func ParseFetchTaskLogTextResponse(rsp *http.Response) (*FetchTaskLogTextResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FetchTaskLogTextResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers FetchTaskLogTextResponse200Headers
+		if values := rsp.Header.Values("X-Flamenco-Log-Offset"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Log-Offset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoLogOffset = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Log-Size"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Log-Size", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoLogSize = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 503:
+		var headers FetchTaskLogTextResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

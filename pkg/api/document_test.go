@@ -41,6 +41,7 @@ fetchOperations GET /api/v3/operations operations
 fetchTask GET /api/v3/tasks/{task_id} jobs
 fetchTaskLogInfo GET /api/v3/tasks/{task_id}/log jobs
 fetchTaskLogTail GET /api/v3/tasks/{task_id}/logtail jobs
+fetchTaskLogText GET /api/v3/tasks/{task_id}/log/text jobs
 fetchWorker GET /api/v3/worker-mgt/workers/{worker_id} worker-mgt
 fetchWorkerSleepSchedule GET /api/v3/worker-mgt/workers/{worker_id}/sleep-schedule worker-mgt
 fetchWorkerTag GET /api/v3/worker-mgt/tag/{tag_id} worker-mgt
@@ -116,7 +117,7 @@ func TestAllOperationsOfFlamenco3AreThere(t *testing.T) {
 	})
 	slices.Sort(got)
 	want := strings.Split(strings.TrimSpace(operations), "\n")
-	if len(want) != 62 {
+	if len(want) != 63 {
 		t.Errorf("the table has %d operations", len(want))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

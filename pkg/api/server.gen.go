@@ -130,9 +130,12 @@ type ServerInterface interface {
 	// FetchTask Look at one task
 	// (GET /api/v3/tasks/{task_id})
 	FetchTask(w http.ResponseWriter, r *http.Request, taskID TaskID, params FetchTaskParams)
-	// FetchTaskLogInfo Find the log of a task
+	// FetchTaskLogInfo Find the logs of a task
 	// (GET /api/v3/tasks/{task_id}/log)
 	FetchTaskLogInfo(w http.ResponseWriter, r *http.Request, taskID TaskID)
+	// FetchTaskLogText A part of a task's log
+	// (GET /api/v3/tasks/{task_id}/log/text)
+	FetchTaskLogText(w http.ResponseWriter, r *http.Request, taskID TaskID, params FetchTaskLogTextParams)
 	// FetchTaskLogTail The end of a task's log
 	// (GET /api/v3/tasks/{task_id}/logtail)
 	FetchTaskLogTail(w http.ResponseWriter, r *http.Request, taskID TaskID)
@@ -430,9 +433,15 @@ func (_ Unimplemented) FetchTask(w http.ResponseWriter, r *http.Request, taskID 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// FetchTaskLogInfo Find the log of a task
+// FetchTaskLogInfo Find the logs of a task
 // (GET /api/v3/tasks/{task_id}/log)
 func (_ Unimplemented) FetchTaskLogInfo(w http.ResponseWriter, r *http.Request, taskID TaskID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FetchTaskLogText A part of a task's log
+// (GET /api/v3/tasks/{task_id}/log/text)
+func (_ Unimplemented) FetchTaskLogText(w http.ResponseWriter, r *http.Request, taskID TaskID, params FetchTaskLogTextParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1837,6 +1846,74 @@ func (siw *ServerInterfaceWrapper) FetchTaskLogInfo(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// FetchTaskLogText operation middleware
+func (siw *ServerInterfaceWrapper) FetchTaskLogText(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "task_id" -------------
+	var taskID TaskID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "task_id", chi.URLParam(r, "task_id"), &taskID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "task_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FetchTaskLogTextParams
+
+	// ------------- Optional query parameter "attempt" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attempt", r.URL.Query(), &params.Attempt, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "attempt"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "attempt", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", r.URL.Query(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "offset"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "offset", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FetchTaskLogText(w, r, taskID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // FetchTaskLogTail operation middleware
 func (siw *ServerInterfaceWrapper) FetchTaskLogTail(w http.ResponseWriter, r *http.Request) {
 
@@ -2935,6 +3012,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v3/tasks/{task_id}/log", wrapper.FetchTaskLogInfo)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v3/tasks/{task_id}/log/text", wrapper.FetchTaskLogText)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v3/tasks/{task_id}/logtail", wrapper.FetchTaskLogTail)
@@ -6132,6 +6212,110 @@ func (response FetchTaskLogInfodefaultJSONResponse) VisitFetchTaskLogInfoRespons
 	return err
 }
 
+type FetchTaskLogTextRequestObject struct {
+	TaskID TaskID `json:"task_id"`
+	Params FetchTaskLogTextParams
+}
+
+type FetchTaskLogTextResponseObject interface {
+	VisitFetchTaskLogTextResponse(w http.ResponseWriter) error
+}
+
+type FetchTaskLogText200ResponseHeaders struct {
+	XFlamencoLogOffset *int64
+	XFlamencoLogSize   *int64
+}
+
+type FetchTaskLogText200TextResponse struct {
+	Body    string
+	Headers FetchTaskLogText200ResponseHeaders
+}
+
+func (response FetchTaskLogText200TextResponse) VisitFetchTaskLogTextResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	if response.Headers.XFlamencoLogOffset != nil {
+		w.Header().Set("X-Flamenco-Log-Offset", fmt.Sprint(*response.Headers.XFlamencoLogOffset))
+	}
+	if response.Headers.XFlamencoLogSize != nil {
+		w.Header().Set("X-Flamenco-Log-Size", fmt.Sprint(*response.Headers.XFlamencoLogSize))
+	}
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response.Body)))
+	return err
+}
+
+type FetchTaskLogText204Response struct {
+}
+
+func (response FetchTaskLogText204Response) VisitFetchTaskLogTextResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type FetchTaskLogText400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response FetchTaskLogText400JSONResponse) VisitFetchTaskLogTextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchTaskLogText404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response FetchTaskLogText404JSONResponse) VisitFetchTaskLogTextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchTaskLogText503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response FetchTaskLogText503JSONResponse) VisitFetchTaskLogTextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchTaskLogTextdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response FetchTaskLogTextdefaultJSONResponse) VisitFetchTaskLogTextResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type FetchTaskLogTailRequestObject struct {
 	TaskID TaskID `json:"task_id"`
 }
@@ -8195,9 +8379,12 @@ type StrictServerInterface interface {
 	// FetchTask Look at one task
 	// (GET /api/v3/tasks/{task_id})
 	FetchTask(ctx context.Context, request FetchTaskRequestObject) (FetchTaskResponseObject, error)
-	// FetchTaskLogInfo Find the log of a task
+	// FetchTaskLogInfo Find the logs of a task
 	// (GET /api/v3/tasks/{task_id}/log)
 	FetchTaskLogInfo(ctx context.Context, request FetchTaskLogInfoRequestObject) (FetchTaskLogInfoResponseObject, error)
+	// FetchTaskLogText A part of a task's log
+	// (GET /api/v3/tasks/{task_id}/log/text)
+	FetchTaskLogText(ctx context.Context, request FetchTaskLogTextRequestObject) (FetchTaskLogTextResponseObject, error)
 	// FetchTaskLogTail The end of a task's log
 	// (GET /api/v3/tasks/{task_id}/logtail)
 	FetchTaskLogTail(ctx context.Context, request FetchTaskLogTailRequestObject) (FetchTaskLogTailResponseObject, error)
@@ -9370,6 +9557,33 @@ func (sh *strictHandler) FetchTaskLogInfo(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(FetchTaskLogInfoResponseObject); ok {
 		if err := validResponse.VisitFetchTaskLogInfoResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FetchTaskLogText operation middleware
+func (sh *strictHandler) FetchTaskLogText(w http.ResponseWriter, r *http.Request, taskID TaskID, params FetchTaskLogTextParams) {
+	var request FetchTaskLogTextRequestObject
+
+	request.TaskID = taskID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FetchTaskLogText(ctx, request.(FetchTaskLogTextRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FetchTaskLogText")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FetchTaskLogTextResponseObject); ok {
+		if err := validResponse.VisitFetchTaskLogTextResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

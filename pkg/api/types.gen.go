@@ -467,6 +467,27 @@ type AssignedWorker struct {
 	UUID string `json:"uuid"`
 }
 
+// AttemptLog The log of one attempt.
+type AttemptLog struct {
+	// Ended When it ended; missing while it runs.
+	Ended *time.Time `json:"ended,omitempty"`
+
+	// Generation Which hand-out of the task it was, counted from 1.
+	Generation int64 `json:"generation"`
+
+	// Outcome How an attempt ended, `completed` or `failed` as the Worker reported, `lost` without a report, or `canceled` by somebody. Missing while it runs.
+	Outcome *AttemptOutcome `json:"outcome,omitempty"`
+
+	// Size Size of the text in bytes.
+	Size int64 `json:"size"`
+
+	// Started When the Worker got the task.
+	Started time.Time `json:"started"`
+
+	// URL Address of the text, a path on the Manager.
+	URL string `json:"url"`
+}
+
 // AttemptOutcome How an attempt ended, `completed` or `failed` as the Worker reported, `lost` without a report, or `canceled` by somebody. Missing while it runs.
 type AttemptOutcome string
 
@@ -1383,6 +1404,9 @@ type TaskCounts struct {
 
 // TaskLogInfo Where to find the log of a task.
 type TaskLogInfo struct {
+	// Attempts The logs of all attempts, oldest first. An attempt whose log was never written, or is deleted, is left out.
+	Attempts []AttemptLog `json:"attempts,omitempty"`
+
 	// JobID Identifier of its job.
 	JobID string `json:"job_id"`
 
@@ -1888,6 +1912,18 @@ type ShamanFileStoreParams struct {
 type FetchTaskParams struct {
 	// IfNoneMatch Send it only if its entity tag is not this one; otherwise the answer is 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// FetchTaskLogTextParams defines parameters for FetchTaskLogText.
+type FetchTaskLogTextParams struct {
+	// Attempt Generation of the attempt; without it, the newest that has a log.
+	Attempt *int64 `form:"attempt,omitempty" json:"attempt,omitempty"`
+
+	// Offset Where the part begins, in bytes from the beginning of the log, or from its end if it is negative.
+	Offset *int64 `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Limit How long the part is at most, in bytes.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // SetTaskStatusParams defines parameters for SetTaskStatus.
