@@ -70,6 +70,7 @@ var rules = map[string]Rule{
 	"fetchTask":        Open,
 	"fetchTaskLogTail": Open,
 	"fetchTaskLogInfo": Open,
+	"fetchTaskLogText": Open,
 	"setTaskStatus":    Open,
 
 	"fetchOperations":   Open,

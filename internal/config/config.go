@@ -43,6 +43,7 @@ type Config struct {
 	JobCompiler            JobCompiler
 	Retention              Retention
 	Shaman                 Shaman
+	TaskLogs               TaskLogs
 	TimeZone               string // IANA name, "" = that of this machine
 	Variables              map[string]variables.Definition
 
@@ -67,6 +68,12 @@ type Shaman struct {
 	Enabled bool
 	Period  time.Duration // between collections of garbage, 0 = never
 	MaxAge  time.Duration // of files that no job uses
+}
+
+// TaskLogs limits what the logs of tasks take of the disk.
+type TaskLogs struct {
+	MaxSize   Size
+	Retention time.Duration // 0 = as long as the job
 }
 
 // Durability says what a power cut may take.
@@ -104,6 +111,7 @@ func Default() Config {
 		TaskFailAfterSoftFails: 3,
 		JobCompiler:            JobCompiler{TimeLimit: 10 * time.Second, MemoryLimit: 256 * mebibyte, MaxTasks: 200_000},
 		Shaman:                 Shaman{Enabled: runtime.GOOS != "windows", Period: 24 * time.Hour, MaxAge: 31 * 24 * time.Hour},
+		TaskLogs:               TaskLogs{MaxSize: 100 * mebibyte},
 		Variables: map[string]variables.Definition{
 			"blender":     {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "blender"}}},
 			"blenderArgs": {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "-b -y"}}},

@@ -69,6 +69,7 @@ job_compiler:
   time_limit: 20s
   memory_limit: 1GiB
   max_tasks: 5000
+task_logs: {max_size: 16MiB, retention: 720h}
 time_zone: Australia/Lord_Howe
 autodiscoverable: true
 shaman:
@@ -96,6 +97,7 @@ variables:
 		BlocklistThreshold: 5, TaskFailAfterSoftFails: 4,
 		JobCompiler: config.JobCompiler{TimeLimit: 20 * time.Second, MemoryLimit: 1 << 30, MaxTasks: 5000},
 		Shaman:      config.Shaman{Enabled: false, Period: 12 * time.Hour, MaxAge: 100 * time.Hour},
+		TaskLogs:    config.TaskLogs{MaxSize: 16 << 20, Retention: 720 * time.Hour},
 		TimeZone:    "Australia/Lord_Howe",
 		Variables: map[string]variables.Definition{"ffmpeg": {TwoWay: true, Values: []variables.Value{
 			{Platforms: []string{"linux"}, Audience: variables.ForAll, Value: "/usr/bin/ffmpeg"},

@@ -70,13 +70,17 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.Shaman.Period }, 0, 100_000*time.Hour),
 	duration("shaman.garbageCollect.maxAge", "How long an uploaded file stays after it was last used or asked for.",
 		func(c *Config) *time.Duration { return &c.Shaman.MaxAge }, time.Minute, 100_000*time.Hour),
+	size("task_logs.max_size", "How long the log of one attempt at a task may get. A longer one keeps its beginning and its end.",
+		func(c *Config) *Size { return &c.TaskLogs.MaxSize }, 4*mebibyte, 1<<20*mebibyte),
+	duration("task_logs.retention", "How long after the end of a job the logs of attempts that were tried again are kept. 0: as long as the job.",
+		func(c *Config) *time.Duration { return &c.TaskLogs.Retention }, 0, 100_000*time.Hour),
 	text("time_zone", "The time zone of sleep schedules, such as Europe/Amsterdam. Empty: that of the Manager's machine.",
 		func(c *Config) *string { return &c.TimeZone }, timeZone),
 }
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"autodiscoverable", "database_check_period", "files", "mqtt", "s3", "task_logs",
+	"autodiscoverable", "database_check_period", "files", "mqtt", "s3",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.

@@ -101,3 +101,9 @@ func (t NewTask) Steps() int {
 	}
 	return steps
 }
+
+// FinishedJob is a job that has ended, as it was seen.
+type FinishedJob struct {
+	ID       string
+	Revision int64
+}

@@ -90,3 +90,10 @@ type StatusChange struct {
 	Who    string // worker:<id>, user or manager
 	Reason string
 }
+
+// LogID names the log of one attempt. Generation 0 is what was logged before the first one.
+type LogID struct {
+	JobID      string
+	TaskID     string
+	Generation int64
+}

@@ -19,6 +19,7 @@ import (
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
+	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/operation"
@@ -72,7 +73,7 @@ func New(opts Options) *Manager {
 // to be built anew.
 func (m *Manager) Run(ctx context.Context) (err error) {
 	cfg := m.opts.Config
-	logs, err := tasklog.New(cfg.LocalStorage)
+	logs, err := tasklog.New(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
 	if err != nil {
 		return err
 	}
@@ -121,6 +122,9 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		RequestHold: cfg.TaskRequestHold, BlocklistThreshold: cfg.BlocklistThreshold, SoftFailLimit: cfg.TaskFailAfterSoftFails,
 		TimeZone: zone,
 	})
+	jobs := bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeJob })
+	defer jobs.Close()
+	packer := tasklog.NewPacker(logs, tasklog.PackerOptions{Jobs: db, Changed: jobs.C, Retention: cfg.TaskLogs.Retention, Log: m.opts.Log})
 	workers, err := auth.NewWorkers(scheduler)
 	if err != nil {
 		return err
@@ -147,7 +151,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return err
 	}
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, operations.Run, clean.run, m.untilRestart}
+	parts := []func(context.Context) error{scheduler.Run, types.Run, operations.Run, clean.run, packer.Run, m.untilRestart}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}

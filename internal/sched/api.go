@@ -80,10 +80,10 @@ type Permit struct {
 	StatusRequested bool
 }
 
-// TaskLog is where the log of a task is kept; the manager hands in the real one.
+// TaskLog is where the logs of tasks are kept, one for each attempt; the manager hands in the real one.
 type TaskLog interface {
 	// AppendChunk appends text unless the bytes after offset since already hold it, and returns the new size.
-	AppendChunk(jobID, taskID string, since int64, text string) (size int64, err error)
+	AppendChunk(id farm.LogID, since int64, text string) (size int64, err error)
 	// AppendLine appends one line of the Manager itself, stamped with the time.
-	AppendLine(jobID, taskID string, line string) error
+	AppendLine(id farm.LogID, line string) error
 }

@@ -92,7 +92,8 @@ func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 		return err
 	})
 	if err == nil && line != "" {
-		s.logLine(t.Assignment.Task.JobID, t.Assignment.Task.ID, line)
+		a := t.Assignment
+		s.logLine(farm.LogID{JobID: a.Task.JobID, TaskID: a.Task.ID, Generation: a.Generation}, line)
 	}
 	return t, err
 }

@@ -112,7 +112,7 @@ func (s *Service) expireTask(ctx context.Context, id string, over func(*store.Ta
 			return err
 		}
 		line := fmt.Sprintf("Task taken from the worker, its status is now %s: %s", t.Status, reason)
-		after = aftermath{jobID: t.JobID, taskID: t.ID, line: line}
+		after = aftermath{jobID: t.JobID, log: logOf(t), line: line}
 		after.settle, err = rest(tx, j, store.ByManager(""))
 		return err
 	})

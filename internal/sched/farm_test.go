@@ -40,7 +40,7 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 func newFarm(t *testing.T, change ...func(*sched.Options)) *testFarm {
 	t.Helper()
 	f := &testFarm{
-		t: t, path: filepath.Join(t.TempDir(), "farm.sqlite"), logs: &memoryLog{text: map[string]string{}},
+		t: t, path: filepath.Join(t.TempDir(), "farm.sqlite"), logs: &memoryLog{text: map[farm.LogID]string{}},
 		opts: sched.Options{
 			WorkerTimeout: time.Minute, TaskTimeout: 10 * time.Minute, BlocklistThreshold: 3, SoftFailLimit: 3,
 		},
@@ -381,34 +381,53 @@ func (h *held) answered() {
 // memoryLog keeps the logs of tasks as the Manager's does, in memory.
 type memoryLog struct {
 	mu   sync.Mutex
-	text map[string]string // chunks by task
-	all  []string          // lines of the Manager
+	text map[farm.LogID]string // chunks
+	all  []string              // lines of the Manager
 	err  error
 }
 
-func (l *memoryLog) AppendChunk(_, taskID string, since int64, text string) (int64, error) {
+func (l *memoryLog) AppendChunk(id farm.LogID, since int64, text string) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return 0, l.err
 	}
-	if old := l.text[taskID]; !strings.Contains(old[min(since, int64(len(old))):], text) {
-		l.text[taskID] = old + text
+	if old := l.text[id]; !strings.Contains(old[min(since, int64(len(old))):], text) {
+		l.text[id] = old + text
 	}
-	return int64(len(l.text[taskID])), nil
+	return int64(len(l.text[id])), nil
 }
 
-func (l *memoryLog) AppendLine(_, taskID, line string) error {
+func (l *memoryLog) AppendLine(_ farm.LogID, line string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, line)
 	return l.err
 }
 
+// of is what all attempts of a task logged.
 func (l *memoryLog) of(taskID string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.text[taskID]
+	var all string
+	for id, text := range l.text {
+		if id.TaskID == taskID {
+			all += text
+		}
+	}
+	return all
+}
+
+// attempt is what one attempt of a task logged.
+func (l *memoryLog) attempt(taskID string, generation int64) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, text := range l.text {
+		if id.TaskID == taskID && id.Generation == generation {
+			return text
+		}
+	}
+	return ""
 }
 
 func (l *memoryLog) lines() string {

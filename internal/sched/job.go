@@ -165,7 +165,7 @@ func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.Task
 	if err := s.settleWhole(ctx, t.JobID); err != nil {
 		return err
 	}
-	after := aftermath{jobID: t.JobID, taskID: taskID}
+	after := aftermath{jobID: t.JobID}
 	err = s.store.DoAlone(ctx, func(tx *store.Tx) error {
 		j, err := lockJob(tx, t.JobID)
 		if err == nil && j.DeleteRequested {
@@ -184,6 +184,7 @@ func (s *Service) SetTaskStatus(ctx context.Context, taskID string, to farm.Task
 		if err := flow.TaskTransition(flow.ByPerson, t.Status, to); err != nil || t.Status == to {
 			return err
 		}
+		after.log = logOf(t)
 		after.line = fmt.Sprintf("Status changed from %s to %s: %s", t.Status, to, reason)
 		why := store.Why{Who: who, Reason: reason}
 		if to == farm.TaskQueued {

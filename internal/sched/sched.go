@@ -89,14 +89,19 @@ func (s *Service) logLock(taskID string) *sync.Mutex {
 	return &s.locks[maphash.String(s.seed, taskID)%uint64(len(s.locks))]
 }
 
-// logLine adds a line of the Manager to the log of a task. A log that cannot be written stops nothing.
-func (s *Service) logLine(jobID, taskID, line string) {
-	lock := s.logLock(taskID)
+// logLine adds a line of the Manager to the log of an attempt. A log that cannot be written stops nothing.
+func (s *Service) logLine(id farm.LogID, line string) {
+	lock := s.logLock(id.TaskID)
 	lock.Lock()
 	defer lock.Unlock()
-	if err := s.TaskLog.AppendLine(jobID, taskID, line); err != nil {
-		s.Log.Error("cannot write task log", "task", taskID, "error", err)
+	if err := s.TaskLog.AppendLine(id, line); err != nil {
+		s.Log.Error("cannot write task log", "task", id.TaskID, "error", err)
 	}
+}
+
+// logOf is the log of the last attempt of a task.
+func logOf(t *store.Task) farm.LogID {
+	return farm.LogID{JobID: t.JobID, TaskID: t.ID, Generation: t.Generation}
 }
 
 // worker loads the worker of a call and notes that it was heard of. A call that names a session that is over is refused.

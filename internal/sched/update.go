@@ -21,7 +21,7 @@ func (s *Service) Update(ctx context.Context, u Update) error {
 	}
 	lock := s.logLock(u.TaskID)
 	lock.Lock()
-	logSize, err := s.keepLog(ctx, u)
+	kept, err := s.keepLog(ctx, u)
 	lock.Unlock()
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (s *Service) Update(ctx context.Context, u Update) error {
 	var after aftermath
 	err = s.store.Do(ctx, func(tx *store.Tx) error {
 		after = aftermath{}
-		return s.update(tx, u, logSize, &after)
+		return s.update(tx, u, kept, &after)
 	})
 	if err != nil {
 		return err
@@ -39,15 +39,16 @@ func (s *Service) Update(ctx context.Context, u Update) error {
 
 // aftermath is what remains to be done after the commit of an update.
 type aftermath struct {
-	jobID, taskID string
-	settle        bool
-	late          string // why the status was ignored
-	line          string // for the task log
+	jobID  string
+	settle bool
+	late   string     // why the status was ignored
+	line   string     // for the task log
+	log    farm.LogID // which one
 }
 
 func (s *Service) finish(ctx context.Context, a aftermath) error {
 	if a.line != "" {
-		s.logLine(a.jobID, a.taskID, a.line)
+		s.logLine(a.log, a.line)
 	}
 	if a.settle {
 		if err := s.settle(ctx, a.jobID); err != nil && !canceled(err) {
@@ -64,7 +65,7 @@ func (s *Service) finish(ctx context.Context, a aftermath) error {
 func (s *Service) finishLater(all []aftermath) {
 	for _, a := range all {
 		if a.line != "" {
-			s.logLine(a.jobID, a.taskID, a.line)
+			s.logLine(a.log, a.line)
 		}
 		if a.settle {
 			s.settleLater()
@@ -90,24 +91,27 @@ func (u Update) isLast(t *store.Task) bool {
 
 func (u Update) seenBefore(t *store.Task) bool { return u.Sequence > 0 && u.Sequence <= t.LastSequence }
 
-// keepLog writes the log chunk of an update before its transaction, and returns the size of the log afterwards, 0 if
-// nothing was written. When the transaction fails the worker sends the chunk again, and it is found in the log: what
-// lies behind the size that the database knows is searched for it.
-func (s *Service) keepLog(ctx context.Context, u Update) (size int64, err error) {
+// keptLog is what keepLog wrote: the log of which attempt, and its size afterwards; the zero value if nothing.
+type keptLog struct{ generation, size int64 }
+
+// keepLog writes the log chunk of an update before its transaction. When the transaction fails the worker sends the chunk
+// again, and it is found in the log: what lies behind the size that the database knows is searched for it.
+func (s *Service) keepLog(ctx context.Context, u Update) (keptLog, error) {
 	if u.Log == nil || *u.Log == "" {
-		return 0, nil
+		return keptLog{}, nil
 	}
 	t, err := s.store.PeekTask(ctx, u.TaskID)
 	if err != nil {
-		return 0, err
+		return keptLog{}, err
 	}
 	if !u.isLast(t) || u.seenBefore(t) {
-		return 0, nil
+		return keptLog{}, nil
 	}
-	return s.TaskLog.AppendChunk(t.JobID, t.ID, t.LogSize, *u.Log)
+	size, err := s.TaskLog.AppendChunk(logOf(t), t.LogSize, *u.Log)
+	return keptLog{generation: t.Generation, size: size}, err
 }
 
-func (s *Service) update(tx *store.Tx, u Update, logSize int64, after *aftermath) error {
+func (s *Service) update(tx *store.Tx, u Update, kept keptLog, after *aftermath) error {
 	w, t, err := s.reporter(tx, u)
 	if err != nil {
 		return err
@@ -119,9 +123,11 @@ func (s *Service) update(tx *store.Tx, u Update, logSize int64, after *aftermath
 	if err != nil {
 		return err
 	}
-	after.jobID, after.taskID = t.JobID, t.ID
+	after.jobID, after.log = t.JobID, logOf(t)
 	t.LastSequence = max(t.LastSequence, u.Sequence)
-	t.LogSize = max(t.LogSize, logSize)
+	if kept.generation == t.Generation {
+		t.LogSize = max(t.LogSize, kept.size)
+	}
 	ours, err := stillOurs(tx, j, t, w, u, after)
 	if err != nil {
 		return err

@@ -411,3 +411,31 @@ func TestAnUpdateWhoseLogCannotBeKeptIsNotTaken(t *testing.T) {
 		t.Fatalf("the log is %q", got)
 	}
 }
+
+func TestEachAttemptHasALogOfItsOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.job(1, "misc")
+		w := f.worker()
+		first := w.claim()
+		f.must(f.Update(f.ctx(), logging(w.update(first, 1, farm.TaskActive), "begun\nand a lot more\n")))
+		time.Sleep(2 * time.Minute)
+		f.must(f.Expire(f.ctx()))
+		// Nobody else has the task yet: what its worker still says belongs to its attempt.
+		f.must(f.Update(f.ctx(), logging(w.update(first, 2, ""), "late\n")))
+		f.must(f.SetTaskStatus(f.ctx(), first.Task.ID, farm.TaskQueued, "again", "user"))
+		w.goes(farm.WorkerAwake)
+		second := w.claim()
+		u := logging(w.update(second, 1, farm.TaskActive), "begun\n")
+		f.must(f.Update(f.ctx(), u))
+		f.must(f.Update(f.ctx(), u))
+		f.refused(f.Update(f.ctx(), logging(w.update(first, 3, ""), "too late\n")), farm.CodeNotAssigned)
+		id := first.Task.ID
+		if got, want := f.logs.attempt(id, 1), "begun\nand a lot more\nlate\n"; got != want {
+			t.Errorf("the first log is %q, want %q", got, want)
+		}
+		if got, want := f.logs.attempt(id, second.Generation), "begun\n"; got != want {
+			t.Errorf("the second log is %q, want %q", got, want)
+		}
+	})
+}

@@ -172,7 +172,7 @@ func (s *Service) returnTasks(tx *store.Tx, w *store.Worker, reason string) (aft
 			return nil, err
 		}
 		line := fmt.Sprintf("Task taken from the worker, its status is now %s: %s", t.Status, reason)
-		after = append(after, aftermath{jobID: t.JobID, taskID: t.ID, settle: more, line: line})
+		after = append(after, aftermath{jobID: t.JobID, log: logOf(t), settle: more, line: line})
 	}
 	return after, nil
 }

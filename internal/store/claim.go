@@ -107,6 +107,7 @@ func (tx *Tx) Assign(t *Task, w *Worker, slot int) error {
 	t.Assignment = uuid.NewString()
 	t.Generation++
 	t.LastSequence = 0
+	t.LogSize = 0 // each attempt has a log of its own
 	t.Touched = tx.now
 	return tx.q.InsertAttempt(tx.ctx, query.InsertAttemptParams{
 		TaskID: t.id, Generation: t.Generation, Assignment: t.Assignment, WorkerID: w.id, Session: w.Session,

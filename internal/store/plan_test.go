@@ -54,6 +54,20 @@ func TestAClaimWalksItsIndexes(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsIsFoundByIndex(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	all := statements(t)
+	for name, index := range map[string]string{
+		"jobsByLogsState": "jobs_by_logs_state", "firstByLogsState": "jobs_by_logs_state", "dueSleepSchedules": "sleep_schedules_by_next_check",
+		"nextSleepCheck": "sleep_schedules_by_next_check",
+	} {
+		if steps := plan(t, s, name, all[name]); !strings.Contains(steps[0], "INDEX "+index) {
+			t.Errorf("%s: %q", name, steps)
+		}
+	}
+}
+
 // statements are all of the store, by name: those that sqlc read, and those that are written out in Go.
 func statements(t *testing.T) map[string]string {
 	t.Helper()

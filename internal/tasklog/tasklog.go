@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package tasklog owns the logs of tasks: one text file per task under the Manager's local storage. It appends, never
-// twice the same chunk, and reads tails. It must not know what the lines mean nor who may see them.
+// Package tasklog owns the logs of tasks: one text file for each attempt, under the Manager's local storage. It appends,
+// never twice the same chunk, limits how long a log gets, compresses those that are finished, and reads them, compressed or
+// not. It must not know what the lines mean nor who may see them.
 package tasklog
 
 import (
@@ -9,19 +10,21 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"flamenco.farm/internal/farm"
 )
 
-// TailSize is the most that Tail returns, in bytes.
-const TailSize = 2048
+// Newest stands for the generation of the newest attempt that has a log.
+const Newest = -1
 
 // idLength is the length of a UUID in text.
 const idLength = 36
@@ -30,14 +33,34 @@ const idLength = 36
 const stripes = 64
 
 // Store keeps the logs below one folder. Names never lead out of it, neither by ".." nor by a link.
+//
+// The log of the newest attempt of a task is task-<id>.txt, as in Flamenco 3. When a newer attempt begins to log, it is
+// renamed to task-<id>.<generation>.txt, and task-<id>.attempt says of which attempt the next task-<id>.txt is; without that
+// file it is of the first one. A compressed log has .zst behind its name; where both are there, the text counts. Names that
+// end in ~ are of files that are being written.
 type Store struct {
-	root  *os.Root
-	seed  maphash.Seed
-	locks [stripes]sync.Mutex
+	root    *os.Root // to read
+	disk    disk     // to change
+	maxSize int64
+	seed    maphash.Seed
+	locks   [stripes]sync.Mutex // one task is changed by one call at a time
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+	queue   *queue // of logs that could be compressed
 }
 
-// New opens the folder, which it makes if it is missing. Close frees it.
-func New(folder string) (*Store, error) {
+// disk is how a Store changes files; each call takes effect wholly or not at all.
+type disk interface {
+	OpenFile(name string, flag int, perm os.FileMode) (*os.File, error)
+	MkdirAll(name string, perm os.FileMode) error
+	Rename(from, to string) error
+	Remove(name string) error
+	Chtimes(name string, accessed, modified time.Time) error
+}
+
+// New opens the folder, which it makes if it is missing. A log that is longer than maxSize bytes loses its middle; 0 = the
+// default. Close frees the Store.
+func New(folder string, maxSize int64) (*Store, error) {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return nil, fmt.Errorf("tasklog: making the local storage: %w", err)
 	}
@@ -45,15 +68,22 @@ func New(folder string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tasklog: opening the local storage: %w", err)
 	}
-	return &Store{root: root, seed: maphash.MakeSeed()}, nil
+	encoder, encoderErr := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameSize))
+	decoder, decoderErr := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(frameSize))
+	if err := errors.Join(encoderErr, decoderErr); err != nil {
+		root.Close()
+		return nil, fmt.Errorf("tasklog: %w", err)
+	}
+	if maxSize == 0 {
+		maxSize = DefaultMaxSize
+	}
+	return &Store{root: root, disk: root, maxSize: maxSize, seed: maphash.MakeSeed(), encoder: encoder, decoder: decoder, queue: newQueue()}, nil
 }
 
 // Close frees the folder; nothing may be called after it.
-func (s *Store) Close() error { return s.root.Close() }
-
-// Path is where the log of a task is inside the folder, with slashes on every platform.
-func Path(jobID, taskID string) string {
-	return path.Join(Folder(jobID), "task-"+taskID+".txt")
+func (s *Store) Close() error {
+	s.decoder.Close()
+	return errors.Join(s.encoder.Close(), s.root.Close())
 }
 
 // Folder is where the files of a job are inside the folder. The level of first characters keeps folders short to list.
@@ -61,174 +91,118 @@ func Folder(jobID string) string {
 	return path.Join("job-"+jobID[:min(4, len(jobID))], jobID)
 }
 
-// AppendChunk appends text unless the bytes after offset since already hold it, so that a chunk whose acknowledgement
-// was lost is kept once. A negative since appends in any case. It returns the new size.
-// A disk that is full or failing is an error of code farm.CodeStorage, and leaves nothing of the chunk behind.
-func (s *Store) AppendChunk(jobID, taskID string, since int64, text string) (int64, error) {
-	return s.change(jobID, taskID, func(f *os.File, size int64) (int64, error) {
-		rest := text
-		if since >= 0 && since < size {
-			var err error
-			if rest, err = missing(io.NewSectionReader(f, since, size-since), text); err != nil {
-				return size, err
-			}
-		}
-		return appendTo(f, size, rest)
-	})
+// Path is where the log of the newest attempt of a task is inside the folder, with slashes on every platform. There it can
+// be read even if it is compressed.
+func Path(jobID, taskID string) string {
+	return path.Join(Folder(jobID), "task-"+taskID+".txt")
 }
 
-// AppendLine appends a line of the Manager itself, stamped with the time. Line breaks inside become spaces.
-func (s *Store) AppendLine(jobID, taskID, line string) error {
-	line = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(strings.TrimRight(line, "\r\n"))
-	stamped := time.Now().UTC().Format(time.RFC3339) + " " + line + "\n"
-	_, err := s.change(jobID, taskID, func(f *os.File, size int64) (int64, error) { return appendTo(f, size, stamped) })
-	return err
+// attemptPath is where the log of an attempt is that is not the newest any more.
+func attemptPath(id farm.LogID) string {
+	return path.Join(Folder(id.JobID), fmt.Sprintf("task-%s.%d.txt", id.TaskID, id.Generation))
 }
 
-// Size is the size of a task's log in bytes; farm.ErrNotExist if it has none.
-func (s *Store) Size(jobID, taskID string) (int64, error) {
-	f, err := s.Open(jobID, taskID)
-	if err != nil {
-		return 0, err
+// markerPath is the file that says of which attempt the newest log is.
+func markerPath(id farm.LogID) string {
+	return path.Join(Folder(id.JobID), "task-"+id.TaskID+".attempt")
+}
+
+const (
+	packedSuffix    = ".zst"
+	temporarySuffix = "~"
+)
+
+// ParsePath tells whose log has a path inside the folder; false if none can.
+func ParsePath(name string) (farm.LogID, bool) {
+	folder, file := path.Split(name)
+	text, isLog := strings.CutPrefix(file, "task-")
+	text, isText := strings.CutSuffix(text, ".txt")
+	if !isLog || !isText {
+		return farm.LogID{}, false
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	id := farm.LogID{JobID: path.Base(folder), Generation: Newest}
+	var generation string
+	var earlier bool
+	id.TaskID, generation, earlier = strings.Cut(text, ".")
+	if earlier {
+		n, err := strconv.ParseInt(generation, 10, 64)
+		if err != nil || n < 0 {
+			return farm.LogID{}, false
+		}
+		id.Generation = n
+	}
+	if checkIDs(id.JobID, id.TaskID) != nil || (name != Path(id.JobID, id.TaskID) && name != attemptPath(id)) {
+		return farm.LogID{}, false
+	}
+	return id, true
+}
+
+func (s *Store) lock(taskID string) *sync.Mutex {
+	return &s.locks[maphash.String(s.seed, taskID)%stripes]
+}
+
+// newest is the generation of the attempt that task-<id>.txt belongs to: 1 also for what was logged before it.
+func (s *Store) newest(id farm.LogID) (int64, error) {
+	text, err := s.root.ReadFile(markerPath(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 1, nil
+	}
 	if err != nil {
 		return 0, fmt.Errorf("tasklog: %w", err)
 	}
-	return info.Size(), nil
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("tasklog: %s is damaged", markerPath(id))
+	}
+	return n, nil
 }
 
-// Tail is the end of a task's log, at most TailSize bytes and then only whole lines; farm.ErrNotExist if it has none.
-func (s *Store) Tail(jobID, taskID string) (string, error) {
-	f, err := s.Open(jobID, taskID)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", fmt.Errorf("tasklog: %w", err)
-	}
-	start := max(0, info.Size()-TailSize)
-	tail, err := io.ReadAll(io.NewSectionReader(f, start, TailSize))
-	if err != nil {
-		return "", fmt.Errorf("tasklog: reading: %w", err)
-	}
-	if start > 0 {
-		if i := bytes.IndexByte(tail, '\n'); i >= 0 {
-			tail = tail[i+1:]
-		}
-	}
-	return string(tail), nil
-}
-
-// Open opens the whole log for reading; farm.ErrNotExist if the task has none. The caller closes it.
-func (s *Store) Open(jobID, taskID string) (*os.File, error) {
-	if err := checkIDs(jobID, taskID); err != nil {
-		return nil, err
-	}
-	f, err := s.root.Open(Path(jobID, taskID))
+// exists tells whether there is a regular file.
+func (s *Store) exists(name string) (bool, error) {
+	info, err := s.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("tasklog: task %s has no log: %w", taskID, farm.ErrNotExist)
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("tasklog: %w", err)
+		return false, fmt.Errorf("tasklog: %w", err)
 	}
-	return f, nil
+	return info.Mode().IsRegular(), nil
 }
 
-// change opens the log for a change that nobody else may make meanwhile.
-func (s *Store) change(jobID, taskID string, do func(f *os.File, size int64) (int64, error)) (int64, error) {
-	if err := checkIDs(jobID, taskID); err != nil {
-		return 0, err
+// anyOf is whether a log is there, as text or compressed.
+func (s *Store) anyOf(name string) (bool, error) {
+	there, err := s.exists(name)
+	if there || err != nil {
+		return there, err
 	}
-	lock := &s.locks[maphash.String(s.seed, taskID)%stripes]
-	lock.Lock()
-	defer lock.Unlock()
+	return s.exists(name + packedSuffix)
+}
 
-	f, err := s.openForChange(jobID, taskID)
+// place is where the log of an attempt is, whether or not it is there. One that is newer than the newest has no place yet,
+// and is said not to exist.
+func (s *Store) place(id farm.LogID) (string, error) {
+	newest, err := s.newest(id)
 	if err != nil {
-		return 0, storageError(err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return 0, storageError(err)
-	}
-	size, err := do(f, info.Size())
-	// Some file systems say only now that there is no space.
-	if err := errors.Join(err, f.Close()); err != nil {
-		return size, storageError(err)
-	}
-	return size, nil
-}
-
-func (s *Store) openForChange(jobID, taskID string) (*os.File, error) {
-	name := Path(jobID, taskID)
-	f, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if err := s.root.MkdirAll(Folder(jobID), 0o750); err != nil {
-		return nil, err
-	}
-	return s.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
-}
-
-// appendTo writes text at the end; what a full disk cut short is taken back, so that a retry writes it whole.
-func appendTo(f *os.File, size int64, text string) (int64, error) {
-	if text == "" {
-		return size, nil
-	}
-	if _, err := f.WriteAt([]byte(text), size); err != nil {
-		return size, errors.Join(err, f.Truncate(size))
-	}
-	return size + int64(len(text)), nil
-}
-
-// missing is what has to be appended so that written, the end of the log, holds text: nothing, all of it, or the rest
-// of a write that a crash cut short.
-func missing(written *io.SectionReader, text string) (string, error) {
-	if size := written.Size(); size < int64(len(text)) {
-		begun, err := io.ReadAll(written)
-		if err != nil {
-			return "", err
-		}
-		if strings.HasPrefix(text, string(begun)) {
-			return text[len(begun):], nil
-		}
-		return text, nil
-	}
-	found, err := contains(written, []byte(text))
-	if found {
 		return "", err
 	}
-	return text, err
-}
-
-// contains looks for pattern through a window, because what follows the offset may be long.
-func contains(r io.Reader, pattern []byte) (bool, error) {
-	if len(pattern) == 0 {
-		return true, nil
+	name := Path(id.JobID, id.TaskID)
+	switch {
+	case id.Generation == Newest:
+	case max(id.Generation, 1) > newest:
+		return "", fmt.Errorf("tasklog: attempt %d of task %s: %w", id.Generation, id.TaskID, farm.ErrNotExist)
+	case max(id.Generation, 1) < newest:
+		id.Generation = max(id.Generation, 1)
+		return attemptPath(id), nil
 	}
-	window := make([]byte, 0, len(pattern)+64<<10)
-	for {
-		n, err := r.Read(window[len(window):cap(window)])
-		window = window[:len(window)+n]
-		if bytes.Contains(window, pattern) {
-			return true, nil
-		}
-		if err == io.EOF {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		if keep := len(pattern) - 1; len(window) > keep {
-			window = window[:copy(window, window[len(window)-keep:])]
-		}
+	// A crash between the two steps of a rotation leaves the newest log under the name of an earlier one.
+	if there, err := s.anyOf(name); there || err != nil {
+		return name, err
 	}
+	id.Generation = newest
+	if there, err := s.anyOf(attemptPath(id)); there || err != nil {
+		return attemptPath(id), err
+	}
+	return name, nil
 }
 
 func storageError(err error) error {

@@ -21,10 +21,17 @@ const (
 	task = "ffffffff-0000-4000-8000-000000000002"
 )
 
+// first is the log of the first attempt.
+var first = attempt(1)
+
+func attempt(generation int64) farm.LogID {
+	return farm.LogID{JobID: job, TaskID: task, Generation: generation}
+}
+
 func setup(t *testing.T) (*tasklog.Store, string) {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "storage")
-	store, err := tasklog.New(folder)
+	store, err := tasklog.New(folder, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +50,7 @@ func read(t *testing.T, folder string) string {
 
 func chunk(t *testing.T, s *tasklog.Store, since int64, text string) int64 {
 	t.Helper()
-	size, err := s.AppendChunk(job, task, since, text)
+	size, err := s.AppendChunk(first, since, text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +60,11 @@ func chunk(t *testing.T, s *tasklog.Store, since int64, text string) int64 {
 func TestAChunkSentAgainIsKeptOnce(t *testing.T) {
 	t.Parallel()
 	store, folder := setup(t)
-	first := chunk(t, store, 0, "one\n")
-	if first != 4 {
-		t.Errorf("size %d, want 4", first)
+	size := chunk(t, store, 0, "one\n")
+	if size != 4 {
+		t.Errorf("size %d, want 4", size)
 	}
-	if err := store.AppendLine(job, task, "between"); err != nil {
+	if err := store.AppendLine(first, "between"); err != nil {
 		t.Fatal(err)
 	}
 	again := chunk(t, store, 0, "one\n")
@@ -117,7 +124,7 @@ func TestALineIsStampedAndStaysOneLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store, folder := setup(t)
-		if err := store.AppendLine(job, task, "task is\nassigned\r\n"); err != nil {
+		if err := store.AppendLine(first, "task is\nassigned\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := read(t, folder), "2000-01-01T00:00:00Z task is assigned\n"; got != want {
@@ -148,8 +155,8 @@ func TestTheTailIsWholeLinesOfAtMost2048Bytes(t *testing.T) {
 func TestATaskWithoutLogIsSaidNotToExist(t *testing.T) {
 	t.Parallel()
 	store, _ := setup(t)
-	if _, err := store.Size(job, task); !farm.IsNotExist(err) {
-		t.Errorf("Size: %v", err)
+	if _, err := store.Stat(first); !farm.IsNotExist(err) {
+		t.Errorf("Stat: %v", err)
 	}
 	if _, err := store.Tail(job, task); !farm.IsNotExist(err) {
 		t.Errorf("Tail: %v", err)
@@ -160,7 +167,7 @@ func TestNamesThatLeadElsewhereAreRefused(t *testing.T) {
 	t.Parallel()
 	store, folder := setup(t)
 	for _, id := range []string{"", "../../../../../../../etc/passwd-padd", strings.Repeat("/", 36)} {
-		if _, err := store.AppendChunk(job, id, 0, "x"); farm.CodeOf(err) != farm.CodeInvalid {
+		if _, err := store.AppendChunk(farm.LogID{JobID: job, TaskID: id, Generation: 1}, 0, "x"); farm.CodeOf(err) != farm.CodeInvalid {
 			t.Errorf("task %q: %v", id, err)
 		}
 		if _, err := store.Tail(id, task); farm.CodeOf(err) != farm.CodeInvalid {
@@ -171,7 +178,7 @@ func TestNamesThatLeadElsewhereAreRefused(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(folder, "job-0a1b")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.AppendChunk(job, task, 0, "x"); farm.CodeOf(err) != farm.CodeStorage {
+	if _, err := store.AppendChunk(first, 0, "x"); farm.CodeOf(err) != farm.CodeStorage {
 		t.Errorf("through a link: %v", err)
 	}
 	if entries, _ := os.ReadDir(outside); len(entries) != 0 {
@@ -185,7 +192,7 @@ func TestALogThatCannotBeWrittenIsAStorageError(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "job-0a1b"), []byte("a file in the way"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := store.AppendChunk(job, task, 0, "x")
+	_, err := store.AppendChunk(first, 0, "x")
 	var shown *farm.Error
 	if !errors.As(err, &shown) || shown.Code != farm.CodeStorage {
 		t.Errorf("got %v", err)
@@ -198,7 +205,7 @@ func TestManyWritersLoseNothing(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range 20 {
 		wait.Go(func() {
-			if _, err := store.AppendChunk(job, task, -1, fmt.Sprintf("from %02d\n", i)); err != nil {
+			if _, err := store.AppendChunk(first, -1, fmt.Sprintf("from %02d\n", i)); err != nil {
 				t.Error(err)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/swaggest/swgui/v5emb"
 
+	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/web"
 )
 
@@ -99,6 +100,10 @@ func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Path
 	if !strings.HasPrefix(name, "job-") || !fs.ValidPath(name) {
 		notFound(w)
+		return
+	}
+	if id, ok := tasklog.ParsePath(name); ok {
+		h.serveLog(w, r, id)
 		return
 	}
 	info, err := h.Files.Stat(name)

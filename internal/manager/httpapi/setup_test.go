@@ -58,6 +58,7 @@ type server struct {
 	t       *testing.T
 	url     string
 	storage string // the local storage
+	logs    *tasklog.Store
 	store   *store.Store
 	close   func() error // the store
 	ops     *operation.Service
@@ -89,12 +90,13 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 		}
 	}
 
-	logs, err := tasklog.New(s.storage)
+	logs, err := tasklog.New(s.storage, 0)
 	must(err)
 	t.Cleanup(func() { logs.Close() })
 	files, err := os.OpenRoot(s.storage)
 	must(err)
 	t.Cleanup(func() { files.Close() })
+	s.logs = logs
 	bus := &event.Bus{}
 	s.store, err = store.Open(t.Context(), store.Options{Database: filepath.Join(dir, "farm.sqlite"), Log: log, OnCommit: bus.Publish})
 	must(err)

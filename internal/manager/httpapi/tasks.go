@@ -7,7 +7,6 @@ import (
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/store"
-	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/pkg/api"
 )
 
@@ -57,38 +56,6 @@ func (h *handlers) FetchTask(ctx context.Context, r api.FetchTaskRequestObject) 
 	}
 	return api.FetchTask200JSONResponse{
 		Body: apiTask(task, commands, failedBy, attempts), Headers: api.FetchTask200ResponseHeaders{ETag: &tag},
-	}, nil
-}
-
-func (h *handlers) FetchTaskLogTail(ctx context.Context, r api.FetchTaskLogTailRequestObject) (api.FetchTaskLogTailResponseObject, error) {
-	task, err := h.task(ctx, r.TaskID)
-	if err != nil {
-		return nil, err
-	}
-	tail, err := h.TaskLogs.Tail(task.JobID, task.ID)
-	if err != nil && !farm.IsNotExist(err) {
-		return nil, err
-	}
-	if tail == "" {
-		return api.FetchTaskLogTail204Response{}, nil
-	}
-	return api.FetchTaskLogTail200TextResponse(tail), nil
-}
-
-func (h *handlers) FetchTaskLogInfo(ctx context.Context, r api.FetchTaskLogInfoRequestObject) (api.FetchTaskLogInfoResponseObject, error) {
-	task, err := h.task(ctx, r.TaskID)
-	if err != nil {
-		return nil, err
-	}
-	size, err := h.TaskLogs.Size(task.JobID, task.ID)
-	if farm.IsNotExist(err) {
-		return api.FetchTaskLogInfo204Response{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return api.FetchTaskLogInfo200JSONResponse{
-		TaskID: task.ID, JobID: task.JobID, URL: jobFiles + tasklog.Path(task.JobID, task.ID), Size: int(size),
 	}, nil
 }
 

@@ -156,6 +156,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failedByStmt, err = db.PrepareContext(ctx, failedBy); err != nil {
 		return nil, fmt.Errorf("error preparing query FailedBy: %w", err)
 	}
+	if q.firstByLogsStateStmt, err = db.PrepareContext(ctx, firstByLogsState); err != nil {
+		return nil, fmt.Errorf("error preparing query FirstByLogsState: %w", err)
+	}
 	if q.forgetOperationsStmt, err = db.PrepareContext(ctx, forgetOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetOperations: %w", err)
 	}
@@ -212,6 +215,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.jobStatusChangesStmt, err = db.PrepareContext(ctx, jobStatusChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query JobStatusChanges: %w", err)
+	}
+	if q.jobsByLogsStateStmt, err = db.PrepareContext(ctx, jobsByLogsState); err != nil {
+		return nil, fmt.Errorf("error preparing query JobsByLogsState: %w", err)
 	}
 	if q.jobsToMarkStmt, err = db.PrepareContext(ctx, jobsToMark); err != nil {
 		return nil, fmt.Errorf("error preparing query JobsToMark: %w", err)
@@ -281,6 +287,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.setJobReadyFromJobStmt, err = db.PrepareContext(ctx, setJobReadyFromJob); err != nil {
 		return nil, fmt.Errorf("error preparing query SetJobReadyFromJob: %w", err)
+	}
+	if q.setLogsStateStmt, err = db.PrepareContext(ctx, setLogsState); err != nil {
+		return nil, fmt.Errorf("error preparing query SetLogsState: %w", err)
 	}
 	if q.shrinkJobStmt, err = db.PrepareContext(ctx, shrinkJob); err != nil {
 		return nil, fmt.Errorf("error preparing query ShrinkJob: %w", err)
@@ -630,6 +639,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failedByStmt: %w", cerr)
 		}
 	}
+	if q.firstByLogsStateStmt != nil {
+		if cerr := q.firstByLogsStateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing firstByLogsStateStmt: %w", cerr)
+		}
+	}
 	if q.forgetOperationsStmt != nil {
 		if cerr := q.forgetOperationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forgetOperationsStmt: %w", cerr)
@@ -723,6 +737,11 @@ func (q *Queries) Close() error {
 	if q.jobStatusChangesStmt != nil {
 		if cerr := q.jobStatusChangesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing jobStatusChangesStmt: %w", cerr)
+		}
+	}
+	if q.jobsByLogsStateStmt != nil {
+		if cerr := q.jobsByLogsStateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing jobsByLogsStateStmt: %w", cerr)
 		}
 	}
 	if q.jobsToMarkStmt != nil {
@@ -838,6 +857,11 @@ func (q *Queries) Close() error {
 	if q.setJobReadyFromJobStmt != nil {
 		if cerr := q.setJobReadyFromJobStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setJobReadyFromJobStmt: %w", cerr)
+		}
+	}
+	if q.setLogsStateStmt != nil {
+		if cerr := q.setLogsStateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setLogsStateStmt: %w", cerr)
 		}
 	}
 	if q.shrinkJobStmt != nil {
@@ -1128,6 +1152,7 @@ type Queries struct {
 	dueSleepSchedulesStmt     *sql.Stmt
 	endAttemptStepStmt        *sql.Stmt
 	failedByStmt              *sql.Stmt
+	firstByLogsStateStmt      *sql.Stmt
 	forgetOperationsStmt      *sql.Stmt
 	holdSleepScheduleStmt     *sql.Stmt
 	hopelessTasksStmt         *sql.Stmt
@@ -1147,6 +1172,7 @@ type Queries struct {
 	jobByUUIDStmt             *sql.Stmt
 	jobSpecStmt               *sql.Stmt
 	jobStatusChangesStmt      *sql.Stmt
+	jobsByLogsStateStmt       *sql.Stmt
 	jobsToMarkStmt            *sql.Stmt
 	jobsWithFailuresStmt      *sql.Stmt
 	liveJobsWithTagStmt       *sql.Stmt
@@ -1170,6 +1196,7 @@ type Queries struct {
 	runningOperationsStmt     *sql.Stmt
 	saveSleepScheduleStmt     *sql.Stmt
 	setJobReadyFromJobStmt    *sql.Stmt
+	setLogsStateStmt          *sql.Stmt
 	shrinkJobStmt             *sql.Stmt
 	silentWorkersStmt         *sql.Stmt
 	sleepScheduleStmt         *sql.Stmt
@@ -1261,6 +1288,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dueSleepSchedulesStmt:     q.dueSleepSchedulesStmt,
 		endAttemptStepStmt:        q.endAttemptStepStmt,
 		failedByStmt:              q.failedByStmt,
+		firstByLogsStateStmt:      q.firstByLogsStateStmt,
 		forgetOperationsStmt:      q.forgetOperationsStmt,
 		holdSleepScheduleStmt:     q.holdSleepScheduleStmt,
 		hopelessTasksStmt:         q.hopelessTasksStmt,
@@ -1280,6 +1308,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		jobByUUIDStmt:             q.jobByUUIDStmt,
 		jobSpecStmt:               q.jobSpecStmt,
 		jobStatusChangesStmt:      q.jobStatusChangesStmt,
+		jobsByLogsStateStmt:       q.jobsByLogsStateStmt,
 		jobsToMarkStmt:            q.jobsToMarkStmt,
 		jobsWithFailuresStmt:      q.jobsWithFailuresStmt,
 		liveJobsWithTagStmt:       q.liveJobsWithTagStmt,
@@ -1303,6 +1332,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		runningOperationsStmt:     q.runningOperationsStmt,
 		saveSleepScheduleStmt:     q.saveSleepScheduleStmt,
 		setJobReadyFromJobStmt:    q.setJobReadyFromJobStmt,
+		setLogsStateStmt:          q.setLogsStateStmt,
 		shrinkJobStmt:             q.shrinkJobStmt,
 		silentWorkersStmt:         q.silentWorkersStmt,
 		sleepScheduleStmt:         q.sleepScheduleStmt,

@@ -30,7 +30,8 @@ SELECT s.* FROM job_specs s JOIN jobs j ON j.id = s.job_id WHERE j.uuid = @uuid;
 
 -- name: UpdateJob :exec
 UPDATE jobs SET status = @status, activity = @activity, requeue_completed = @requeue_completed, priority = @priority,
-    tag_id = @tag_id, updated_at = @updated_at, revision = revision + 1
+    tag_id = @tag_id, updated_at = @updated_at, revision = revision + 1,
+    logs_state = CASE WHEN @status IN ('completed', 'failed', 'canceled') THEN logs_state ELSE 0 END
 WHERE id = @id;
 
 -- name: SetJobReadyFromJob :exec

@@ -327,7 +327,7 @@ func (q *Queries) InsertStatusChange(ctx context.Context, arg InsertStatusChange
 }
 
 const jobByUUID = `-- name: JobByUUID :one
-SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.revision, p.uuid AS project_uuid, COALESCE(t.uuid, '') AS tag_uuid FROM jobs
+SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.logs_state, jobs.revision, p.uuid AS project_uuid, COALESCE(t.uuid, '') AS tag_uuid FROM jobs
 JOIN projects p ON p.id = jobs.project_id LEFT JOIN tags t ON t.id = jobs.tag_id
 WHERE jobs.uuid = $1
 `
@@ -364,6 +364,7 @@ func (q *Queries) JobByUUID(ctx context.Context, uuid string) (JobByUUIDRow, err
 		&i.Job.CreatedAt,
 		&i.Job.UpdatedAt,
 		&i.Job.DeleteRequestedAt,
+		&i.Job.LogsState,
 		&i.Job.Revision,
 		&i.ProjectUuid,
 		&i.TagUuid,
@@ -461,7 +462,7 @@ func (q *Queries) JobsWithFailures(ctx context.Context) ([]string, error) {
 }
 
 const lockJob = `-- name: LockJob :one
-SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.revision, COALESCE(t.uuid, '') AS tag_uuid,
+SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.logs_state, jobs.revision, COALESCE(t.uuid, '') AS tag_uuid,
     CAST((SELECT COALESCE(sum(r.ready_count), 0) FROM job_ready r WHERE r.job_id = jobs.id) AS BIGINT) AS ready
 FROM jobs LEFT JOIN tags t ON t.id = jobs.tag_id WHERE jobs.uuid = $1
 `
@@ -498,6 +499,7 @@ func (q *Queries) LockJob(ctx context.Context, uuid string) (LockJobRow, error) 
 		&i.Job.CreatedAt,
 		&i.Job.UpdatedAt,
 		&i.Job.DeleteRequestedAt,
+		&i.Job.LogsState,
 		&i.Job.Revision,
 		&i.TagUuid,
 		&i.Ready,
@@ -620,7 +622,8 @@ func (q *Queries) UnsettledJobs(ctx context.Context) ([]string, error) {
 
 const updateJob = `-- name: UpdateJob :exec
 UPDATE jobs SET status = $1, activity = $2, requeue_completed = $3, priority = $4,
-    tag_id = $5, updated_at = $6, revision = revision + 1
+    tag_id = $5, updated_at = $6, revision = revision + 1,
+    logs_state = CASE WHEN $1 IN ('completed', 'failed', 'canceled') THEN logs_state ELSE 0 END
 WHERE id = $7
 `
 

@@ -57,6 +57,7 @@ type Job struct {
 	CreatedAt         micros.Time
 	UpdatedAt         micros.Time
 	DeleteRequestedAt micros.Time
+	LogsState         int64
 	Revision          int64
 }
 

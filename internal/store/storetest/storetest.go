@@ -48,6 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"delete", deleteTests()},
 		{"operation", operationTests()},
 		{"schedule", scheduleTests()},
+		{"log", logTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {

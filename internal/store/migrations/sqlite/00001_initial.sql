@@ -86,8 +86,11 @@ CREATE TABLE jobs (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     delete_requested_at BIGINT NOT NULL,
+    -- What was done with the task logs since the job ended: 0 nothing, 1 compressed, 2 those of earlier attempts removed.
+    logs_state BIGINT NOT NULL DEFAULT 0,
     revision BIGINT NOT NULL
 );
+CREATE INDEX jobs_by_logs_state ON jobs (logs_state, updated_at) WHERE status IN ('completed', 'failed', 'canceled');
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_by_tag ON jobs (tag_id);
 CREATE INDEX jobs_by_project ON jobs (project_id);

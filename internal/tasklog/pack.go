@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package tasklog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"strings"
+
+	"flamenco.farm/internal/farm"
+)
+
+// worthPacking is the size in bytes from which a log is compressed: a smaller one takes a block of the disk in any case.
+const worthPacking = 4 << 10
+
+func isPacked(name string) bool { return strings.HasSuffix(name, packedSuffix) }
+
+// which says what of the logs of a job is meant.
+type which int
+
+const (
+	all     which = iota
+	earlier       // those of all attempts but the newest of each task
+)
+
+// PackJob compresses all logs of a job, and removes what a crash left half written.
+func (s *Store) PackJob(ctx context.Context, jobID string) error {
+	var problems []error
+	for file, err := range s.files(jobID, all) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case strings.HasSuffix(file.name, temporarySuffix):
+			err = s.sweep(file)
+		case !isPacked(file.name):
+			err = s.pack(file)
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// PruneJob removes the logs of a job except those of the newest attempts.
+func (s *Store) PruneJob(ctx context.Context, jobID string) error {
+	for file, err := range s.files(jobID, earlier) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = s.prune(file)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logFile is a file of a task's logs.
+type logFile struct {
+	name string
+	id   farm.LogID
+}
+
+// readAtOnce is how many names of a folder are read at once.
+const readAtOnce = 1000
+
+// files lists the files of the logs of a job, finished or not. A job that has no folder has none.
+func (s *Store) files(jobID string, of which) iter.Seq2[logFile, error] {
+	return func(yield func(logFile, error) bool) {
+		if err := checkIDs(jobID); err != nil {
+			yield(logFile{}, err)
+			return
+		}
+		folder, err := s.root.Open(Folder(jobID))
+		if errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if err != nil {
+			yield(logFile{}, fmt.Errorf("tasklog: %w", err))
+			return
+		}
+		defer folder.Close()
+		for {
+			entries, err := folder.ReadDir(readAtOnce)
+			for _, e := range entries {
+				if file, ok := parseFile(jobID, e.Name()); ok && e.Type().IsRegular() && (of == all || file.id.Generation != Newest) && !yield(file, nil) {
+					return
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(logFile{}, fmt.Errorf("tasklog: %w", err))
+				return
+			}
+		}
+	}
+}
+
+// parseFile reads the name of a file in the folder of a job: of a log, as text or compressed, or one half written.
+func parseFile(jobID, name string) (logFile, bool) {
+	file := logFile{name: path.Join(Folder(jobID), name)}
+	plain := strings.TrimSuffix(strings.TrimSuffix(file.name, temporarySuffix), packedSuffix)
+	if marked, ok := strings.CutSuffix(plain, ".attempt"); ok && plain != file.name {
+		plain = marked + ".txt"
+	}
+	var ok bool
+	file.id, ok = ParsePath(plain)
+	return file, ok
+}
+
+// sweep removes a file that is half written. Whoever writes one holds the lock, except pack, of which there is only one.
+func (s *Store) sweep(file logFile) error {
+	lock := s.lock(file.id.TaskID)
+	lock.Lock()
+	defer lock.Unlock()
+	return gone(s.disk.Remove(file.name))
+}
+
+func (s *Store) prune(file logFile) error {
+	lock := s.lock(file.id.TaskID)
+	lock.Lock()
+	defer lock.Unlock()
+	// After a crash in a rotation the newest log is under the name of an earlier one.
+	newest, err := s.place(farm.LogID{JobID: file.id.JobID, TaskID: file.id.TaskID, Generation: Newest})
+	if err != nil || newest == strings.TrimSuffix(file.name, packedSuffix) {
+		return err
+	}
+	return gone(s.disk.Remove(file.name))
+}
+
+// gone is no error for what is not there any more.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// pack compresses a log. Nothing is locked while it is read: when it has changed meanwhile it stays as it is. The text is
+// removed only after the compressed log is on the disk under its name.
+func (s *Store) pack(file logFile) error {
+	f, err := s.root.Open(file.name)
+	if err != nil {
+		return gone(err)
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil || before.Size() < worthPacking {
+		return err
+	}
+	temporary := file.name + packedSuffix + temporarySuffix
+	if err := s.writeWhole(temporary, func(to *os.File) error {
+		return pack(s.encoder, to, io.NewSectionReader(f, 0, before.Size()))
+	}); err != nil {
+		return gone(err) // the job may have been deleted
+	}
+	if err := s.disk.Chtimes(temporary, before.ModTime(), before.ModTime()); err != nil {
+		return gone(err)
+	}
+	lock := s.lock(file.id.TaskID)
+	lock.Lock()
+	defer lock.Unlock()
+	now, err := s.root.Lstat(file.name)
+	if err != nil || !os.SameFile(before, now) || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) {
+		return gone(errors.Join(s.disk.Remove(temporary), gone(err)))
+	}
+	if err := s.disk.Rename(temporary, file.name+packedSuffix); err != nil {
+		return gone(err)
+	}
+	if err := s.syncFolder(path.Dir(file.name)); err != nil {
+		return err
+	}
+	f.Close() // some systems do not remove an open file
+	return gone(s.disk.Remove(file.name))
+}
+
+// unpackFor makes text of a log that is compressed and has to grow. The compressed one is removed last.
+func (s *Store) unpackFor(name string, id farm.LogID) error {
+	if text, err := s.exists(name); text || err != nil {
+		return err
+	}
+	log, err := s.open(name + packedSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = s.writeWhole(name+temporarySuffix, func(to *os.File) error {
+		_, err := io.Copy(to, io.NewSectionReader(log, 0, log.Size))
+		return err
+	})
+	log.Close()
+	if err != nil {
+		return err
+	}
+	if err := s.disk.Rename(name+temporarySuffix, name); err != nil {
+		return err
+	}
+	s.finished(logFile{name: name, id: id})
+	return gone(s.disk.Remove(name + packedSuffix))
+}
