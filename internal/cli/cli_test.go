@@ -205,6 +205,8 @@ func TestALogIsPrintedWhole(t *testing.T) {
 	run := smallFarm().start(t)
 	run("tasks", "log", "3f2a2/render-1-12").want(t, ExitOK, "one\ntwo <&>\nthree", "")
 	run("tasks", "log", "-f", taskA).want(t, ExitOK, "one\ntwo <&>\nthree", "")
+	run("tasks", "log", "--attempt", "2", taskA).want(t, ExitOK, "one\ntwo <&>\nthree", "")
+	run("tasks", "log", "--attempt", "1", taskA).want(t, ExitNotFound, "", "no log of an attempt 1")
 }
 
 func TestShellsGetLiveNames(t *testing.T) {

@@ -68,7 +68,10 @@ func (m *fakeManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(parts) == 2 && parts[0] == "tasks":
 		find(w, m.tasks, func(t *api.Task) bool { return t.ID == parts[1] }, nil)
 	case len(parts) == 3 && parts[2] == "log":
-		answer(w, 200, api.TaskLogInfo{TaskID: parts[1], URL: "/job-files/" + parts[1], Size: len(m.logs[parts[1]])})
+		url, size := "/job-files/"+parts[1], len(m.logs[parts[1]])
+		answer(w, 200, api.TaskLogInfo{
+			TaskID: parts[1], URL: url, Size: size, Attempts: []api.AttemptLog{{Generation: 2, URL: url, Size: int64(size)}},
+		})
 	case len(parts) == 2 && parts[0] == "job-files":
 		http.ServeContent(w, r, "log.txt", time.Time{}, strings.NewReader(m.logs[parts[1]]))
 	case len(parts) == 3 && parts[0] == "worker-mgt":

@@ -13,8 +13,9 @@ import (
 
 type tasksLogOptions struct {
 	*globalOptions
-	follow bool
-	tail   bool
+	follow  bool
+	tail    bool
+	attempt int64
 }
 
 func newTasksLog(g *globalOptions) *cobra.Command {
@@ -29,7 +30,8 @@ func newTasksLog(g *globalOptions) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on printing until the task has ended")
 	cmd.Flags().BoolVar(&o.tail, "tail", false, "only the last lines, at most 2 kB")
-	cmd.MarkFlagsMutuallyExclusive("follow", "tail")
+	cmd.Flags().Int64Var(&o.attempt, "attempt", 0, "the log of this attempt, counted from 1, instead of the newest")
+	cmd.MarkFlagsMutuallyExclusive("follow", "tail", "attempt")
 	return cmd
 }
 
@@ -49,6 +51,8 @@ func (o *tasksLogOptions) run(ctx context.Context, name string) error {
 		out = lines
 	}
 	switch {
+	case o.attempt != 0:
+		return c.AttemptLog(ctx, id, o.attempt, out)
 	case o.follow:
 		return c.FollowTaskLog(ctx, id, out)
 	case o.tail:
