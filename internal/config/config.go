@@ -31,6 +31,7 @@ type Config struct {
 	Database               string
 	Durability             Durability
 	Listen                 string
+	Autodiscoverable       bool
 	LocalStorage           string
 	SharedStorage          string // "" = not chosen yet
 	Registration           Registration
@@ -101,6 +102,7 @@ func Default() Config {
 		Database:               "flamenco-manager.sqlite",
 		Durability:             DurabilityFull,
 		Listen:                 ":8080",
+		Autodiscoverable:       true,
 		LocalStorage:           "./flamenco-manager-storage",
 		Registration:           RegistrationOpen,
 		TaskTimeout:            10 * time.Minute,

@@ -71,7 +71,7 @@ job_compiler:
   max_tasks: 5000
 task_logs: {max_size: 16MiB, retention: 720h}
 time_zone: Australia/Lord_Howe
-autodiscoverable: true
+autodiscoverable: false
 shaman:
   enabled: false
   garbageCollect: {period: 12h, maxAge: 100h}

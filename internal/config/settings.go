@@ -38,6 +38,8 @@ var settings = []setting{
 	choice("durability", "full: whatever was acknowledged survives a power cut. normal: the last second may be lost, writes are faster.",
 		func(c *Config) *Durability { return &c.Durability }, DurabilityFull, DurabilityNormal),
 	text("listen", "Address and port of the API and the web app. Port 0 takes a free one.", func(c *Config) *string { return &c.Listen }, address),
+	boolean("autodiscoverable", "Whether Workers in the local network may find the Manager by themselves. One that only this machine reaches is not advertised.",
+		func(c *Config) *bool { return &c.Autodiscoverable }),
 	text("local_manager_storage_path", "Task logs and other files of the Manager itself; a relative path is next to the executable.",
 		func(c *Config) *string { return &c.LocalStorage }, notEmpty),
 	text("shared_storage_path", "The folder of the files of jobs, which Manager, Workers and artists all see; a relative path is below the folder of this file.",
@@ -80,7 +82,7 @@ var settings = []setting{
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"autodiscoverable", "database_check_period", "files", "mqtt", "s3",
+	"database_check_period", "files", "mqtt", "s3",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.

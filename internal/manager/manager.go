@@ -18,6 +18,7 @@ import (
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/discover"
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
@@ -27,6 +28,7 @@ import (
 	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
+	"flamenco.farm/internal/version"
 )
 
 // stopTime is how long requests may take to finish after the Manager was told to stop.
@@ -129,6 +131,12 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var description []byte
+	if cfg.Autodiscoverable {
+		if description, err = discover.Description(cfg.ManagerName, version.Version); err != nil {
+			return err
+		}
+	}
 	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, m.opts.Log)
 	if err != nil {
 		return err
@@ -144,6 +152,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
+		Description: description,
 		Operations: operations, Admin: admin,
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
@@ -180,6 +189,10 @@ func (m *Manager) runParts(ctx context.Context, handler http.Handler, parts ...f
 		group.Go(func() error { return unlessStopped(ctx, run(ctx)) })
 	}
 	m.serve(ctx, group, listener, handler)
+	if m.opts.Config.Autodiscoverable {
+		advertiser := &discover.Advertiser{Addr: listener.Addr(), Version: version.Version, Log: m.opts.Log}
+		group.Go(func() error { return unlessStopped(ctx, advertiser.Run(ctx)) })
+	}
 	m.announce(listener.Addr())
 	return group.Wait()
 }

@@ -42,6 +42,7 @@ func configured(t *testing.T) config.Config {
 	dir := t.TempDir()
 	cfg := config.Default()
 	cfg.Listen = "127.0.0.1:0"
+	cfg.Autodiscoverable = false
 	cfg.Database = filepath.Join(dir, "farm.sqlite")
 	cfg.LocalStorage = filepath.Join(dir, "local")
 	cfg.SharedStorage = filepath.Join(dir, "shared")
@@ -276,5 +277,23 @@ func TestTheCommandLineIsChecked(t *testing.T) {
 	}
 	if text, err := os.ReadFile(written); err != nil || !strings.Contains(string(text), "shared_storage_path") {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestTheManagerDescribesItselfOnlyWhereItMayBeFound(t *testing.T) {
+	t.Parallel()
+	client := newClient(t)
+	for _, findable := range []bool{true, false} {
+		cfg := configured(t)
+		cfg.ManagerName = "Pond & Sons"
+		cfg.Autodiscoverable = findable // nothing is sent: it listens where only this machine is
+		url, stop := start(t, cfg)
+		status, text := call(t, client, "GET", url+"/upnp/description.xml", "")
+		if findable && (status != 200 || !strings.Contains(text, "<friendlyName>Pond &amp; Sons</friendlyName>")) || !findable && status != 404 {
+			t.Errorf("findable %v: %d %s", findable, status, text)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -59,6 +59,7 @@ func newFarm(t *testing.T, jobType string, change func(*config.Config)) *farm {
 	dir := t.TempDir()
 	f := &farm{t: t, config: config.Default(), script: filepath.Join(dir, "scripts")}
 	f.config.Listen = freeAddress(t)
+	f.config.Autodiscoverable = false
 	f.config.Database = filepath.Join(dir, "farm.sqlite")
 	f.config.LocalStorage = filepath.Join(dir, "local")
 	f.config.SharedStorage = filepath.Join(dir, "shared")

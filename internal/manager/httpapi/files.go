@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/swaggest/swgui/v5emb"
 
+	"flamenco.farm/internal/discover"
 	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/web"
 )
@@ -53,6 +54,12 @@ func (h *handlers) mountFiles(router chi.Router) {
 	router.Handle(appPath+"*", withPolicy(appPolicy, http.StripPrefix(appPath, readOnly(serveApp(web.App())))))
 	router.Get("/favicon.ico", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
 	router.Get("/favicon.png", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
+	if h.Description != nil {
+		router.Get(discover.DescriptionPath, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+			_, _ = w.Write(h.Description)
+		})
+	}
 	router.Handle(jobFiles+"*", http.StripPrefix(jobFiles, readOnly(http.HandlerFunc(h.serveJobFile))))
 }
 

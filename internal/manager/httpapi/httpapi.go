@@ -41,6 +41,8 @@ type Options struct {
 	Files     *os.Root      // the local storage, whose job folders are served
 	Shaman    *shaman.Store // nil = switched off
 	Profiling bool          // serve /debug/pprof/
+	// Description is served to whoever found the Manager in the network, at discover.DescriptionPath; nil = it is not.
+	Description []byte
 
 	Operations *operations.Service
 	Deletion   Deletion
