@@ -26,7 +26,12 @@ type Streams struct {
 
 // Main runs the command line and returns its exit code. Canceling ctx is the interruption by the user.
 func Main(ctx context.Context, args []string, streams Streams, getenv func(string) string) int {
-	root := newRoot(&globalOptions{streams: streams, getenv: getenv})
+	return run(ctx, args, &globalOptions{streams: streams, getenv: getenv, find: findManager})
+}
+
+func run(ctx context.Context, args []string, g *globalOptions) int {
+	streams := g.streams
+	root := newRoot(g)
 	root.SetArgs(args)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -38,7 +43,7 @@ func Main(ctx context.Context, args []string, streams Streams, getenv func(strin
 	if ctx.Err() != nil {
 		err = interrupted(err)
 	}
-	return report(err, streams, wantsJSON(root), getenv)
+	return report(err, streams, wantsJSON(root), g.getenv)
 }
 
 // globalOptions are the options that every command has, with the surroundings that commands work in.
@@ -48,6 +53,7 @@ type globalOptions struct {
 
 	streams Streams
 	getenv  func(string) string
+	find    func(context.Context) (string, error) // a Manager that nobody has named
 }
 
 func newRoot(g *globalOptions) *cobra.Command {
@@ -58,7 +64,7 @@ func newRoot(g *globalOptions) *cobra.Command {
 
 The Manager is the first found of: --manager, the environment variable
 FLAMENCO_MANAGER, the key "manager" of flamenco.yaml in your configuration
-folder, http://localhost:8080.
+folder, one that is found in the local network, http://localhost:8080.
 
 Jobs, tasks and workers are named by their id, or by the first characters of
 it (four at least) as long as only one begins like that. A task may also be

@@ -186,12 +186,15 @@ func TestTheManagerIsFoundInTheDocumentedOrder(t *testing.T) {
 			}
 			return home[name]
 		}}
-		if got, err := g.managerAddress(); err != nil || got != test.want {
+		if got, err := g.managerAddress(t.Context()); err != nil || got != test.want {
 			t.Errorf("%+v: %q, %v", test, got, err)
 		}
 	}
-	nowhere := &globalOptions{getenv: func(string) string { return "" }}
-	if got, err := nowhere.managerAddress(); err != nil || got != "http://localhost:8080" {
+	nowhere := &globalOptions{
+		getenv: func(string) string { return "" },
+		find:   func(context.Context) (string, error) { return "http://found:1", nil },
+	}
+	if got, err := nowhere.managerAddress(t.Context()); err != nil || got != "http://found:1" {
 		t.Errorf("without anything: %q, %v", got, err)
 	}
 	if err := os.WriteFile(config, []byte("manger: http://typo:1\n"), 0o600); err != nil {

@@ -42,7 +42,7 @@ func completions[T any](entries []T, err error, show func(T) (text, about string
 func (g *globalOptions) completeJob(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := completionContext(cmd)
 	defer cancel()
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -56,7 +56,7 @@ func (g *globalOptions) completeJob(cmd *cobra.Command, args []string, _ string)
 func (g *globalOptions) completeWorker(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := completionContext(cmd)
 	defer cancel()
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

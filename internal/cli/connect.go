@@ -4,10 +4,12 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,11 +17,12 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"flamenco.farm/internal/discover"
 	"flamenco.farm/internal/version"
 	"flamenco.farm/pkg/client"
 )
 
-// defaultManager is where a Manager listens when nobody says otherwise.
+// defaultManager is where a Manager listens when nobody says otherwise, and none is found.
 const defaultManager = "http://localhost:8080"
 
 // userConfig is what flamenco.yaml in the user's configuration folder may hold.
@@ -28,8 +31,8 @@ type userConfig struct {
 }
 
 // connect makes the client for the Manager that the user means.
-func (g *globalOptions) connect() (*client.Client, error) {
-	address, err := g.managerAddress()
+func (g *globalOptions) connect(ctx context.Context) (*client.Client, error) {
+	address, err := g.managerAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +57,7 @@ func (g *globalOptions) connect() (*client.Client, error) {
 	return made, nil
 }
 
-func (g *globalOptions) managerAddress() (string, error) {
+func (g *globalOptions) managerAddress(ctx context.Context) (string, error) {
 	if g.manager != "" {
 		return g.manager, nil
 	}
@@ -68,7 +71,26 @@ func (g *globalOptions) managerAddress() (string, error) {
 	if config.Manager != "" {
 		return config.Manager, nil
 	}
-	return defaultManager, nil
+	return g.find(ctx)
+}
+
+// How long the local network is searched for a Manager: no longer than somebody waits at a terminal, and less if there is
+// one on this machine.
+const (
+	findLimit = 2 * time.Second
+	findAlone = 500 * time.Millisecond
+)
+
+// findManager searches the local network for a Manager. If none is found it must be the one of this machine.
+func findManager(ctx context.Context) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, findLimit)
+	defer cancel()
+	search := discover.Search{Log: slog.New(slog.DiscardHandler), Fallback: defaultManager, FallbackAfter: findAlone}
+	address, err := search.Find(limited)
+	if err != nil && ctx.Err() == nil {
+		return defaultManager, nil
+	}
+	return address, err
 }
 
 // configFolder is the user's configuration folder, "" when there is none. It is os.UserConfigDir for a given environment.

@@ -69,7 +69,7 @@ func (o *jobsListOptions) run(ctx context.Context) error {
 	if o.limit < 0 {
 		return usagef("--limit is %d, must not be negative", o.limit)
 	}
-	c, err := o.connect()
+	c, err := o.connect(ctx)
 	if err != nil {
 		return err
 	}

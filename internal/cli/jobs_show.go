@@ -28,7 +28,7 @@ func newJobsShow(g *globalOptions) *cobra.Command {
 }
 
 func showJob(ctx context.Context, g *globalOptions, name string) error {
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -169,10 +170,13 @@ func (m *fakeManager) startWith(t *testing.T) func(ctx context.Context, args ...
 }
 
 func runCLI(ctx context.Context, env map[string]string, stdin string, args ...string) *terminal {
-	var run terminal
-	streams := Streams{In: strings.NewReader(stdin), Out: &run.out, Err: &run.err}
-	run.code = Main(ctx, args, streams, func(name string) string { return env[name] })
-	return &run
+	var terminal terminal
+	streams := Streams{In: strings.NewReader(stdin), Out: &terminal.out, Err: &terminal.err}
+	terminal.code = run(ctx, args, &globalOptions{
+		streams: streams, getenv: func(name string) string { return env[name] },
+		find: func(context.Context) (string, error) { return "", errors.New("a test does not search the network") },
+	})
+	return &terminal
 }
 
 func (r *terminal) want(t *testing.T, code int, inOut, inErr string) {

@@ -63,7 +63,7 @@ func (o *submitOptions) run(ctx context.Context, typeName string, args []string)
 	if err != nil {
 		return err
 	}
-	c, err := o.connect()
+	c, err := o.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func webAddress(c *client.Client, jobID string) string {
 func (o *submitOptions) complete(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := completionContext(cmd)
 	defer cancel()
-	c, err := o.connect()
+	c, err := o.connect(ctx)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

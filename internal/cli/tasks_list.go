@@ -43,7 +43,7 @@ func (o *tasksListOptions) run(ctx context.Context, text string) error {
 	if err := checkStatuses(o.status, taskStatuses); err != nil {
 		return err
 	}
-	c, err := o.connect()
+	c, err := o.connect(ctx)
 	if err != nil {
 		return err
 	}

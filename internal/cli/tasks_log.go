@@ -36,7 +36,7 @@ func newTasksLog(g *globalOptions) *cobra.Command {
 }
 
 func (o *tasksLogOptions) run(ctx context.Context, name string) error {
-	c, err := o.connect()
+	c, err := o.connect(ctx)
 	if err != nil {
 		return err
 	}

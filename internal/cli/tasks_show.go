@@ -29,7 +29,7 @@ func newTasksShow(g *globalOptions) *cobra.Command {
 }
 
 func showTask(ctx context.Context, g *globalOptions, name string) error {
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (g *globalOptions) completeTask(cmd *cobra.Command, args []string, typed st
 	}
 	ctx, cancel := completionContext(cmd)
 	defer cancel()
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

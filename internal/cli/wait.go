@@ -26,7 +26,7 @@ does nothing to the job.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: g.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.connect()
+			c, err := g.connect(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -28,7 +28,7 @@ func newWorkersList(g *globalOptions) *cobra.Command {
 }
 
 func listWorkers(ctx context.Context, g *globalOptions) error {
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil {
 		return err
 	}

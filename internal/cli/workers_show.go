@@ -25,7 +25,7 @@ func newWorkersShow(g *globalOptions) *cobra.Command {
 }
 
 func showWorker(ctx context.Context, g *globalOptions, name string) error {
-	c, err := g.connect()
+	c, err := g.connect(ctx)
 	if err != nil {
 		return err
 	}
