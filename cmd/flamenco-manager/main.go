@@ -11,6 +11,7 @@ import (
 
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager"
+	"flamenco.farm/internal/service"
 )
 
 func main() {
@@ -23,9 +24,16 @@ func main() {
 			os.Exit(manager.OperationMain(os.Stdin, os.Stdout, os.Stderr, nil))
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
-	code := manager.Main(ctx, os.Args[1:], os.Environ())
-	os.Exit(code)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(service.Run("flamenco-manager", signals, func(signals <-chan os.Signal) int {
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		go func() {
+			<-signals
+			signal.Reset(os.Interrupt, syscall.SIGTERM) // a second one ends the program at once
+			stop()
+		}()
+		return manager.Main(ctx, os.Args[1:], os.Environ())
+	}))
 }

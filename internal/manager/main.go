@@ -18,6 +18,7 @@ import (
 
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/service"
 	"flamenco.farm/internal/telemetry"
 	"flamenco.farm/internal/version"
 )
@@ -53,6 +54,9 @@ type commandLine struct {
 
 // Main is flamenco-manager: it reads args and environment, runs until ctx ends, and returns the exit code.
 func Main(ctx context.Context, args, env []string) int {
+	if len(args) > 0 && args[0] == service.Command {
+		return serviceProgram().Main(args[1:], os.Stdout, os.Stderr)
+	}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		return runSubcommand(ctx, args, env)
 	}

@@ -11,14 +11,16 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// ConfigFile is the name of the configuration, in the current directory; Workers may share one.
+// ConfigFile is the name of the configuration, in the current directory unless -config says otherwise; Workers may share
+// one.
 const ConfigFile = "flamenco-worker.yaml"
 
-// defaultManager is tried when no address is configured.
+// defaultManager is tried when no address is configured and nobody answers in the local network.
 const defaultManager = "http://localhost:8080"
 
 // defaultTaskTypes is what a Worker runs unless it is told otherwise.
@@ -31,6 +33,16 @@ type Config struct {
 	TaskTypes       []string  `yaml:"task_types"`
 	RestartExitCode int       `yaml:"restart_exit_code"`
 	OOMScoreAdjust  *int      `yaml:"oom_score_adjust"` // 0 to 1000, Linux only
+
+	StopGrace  time.Duration `yaml:"stop_grace"`
+	TaskChecks taskChecks    `yaml:"task_checks"`
+}
+
+// taskChecks are the paths that must be there before a task is asked for.
+type taskChecks struct {
+	Readable []string      `yaml:"readable"`
+	Writable []string      `yaml:"writable"`
+	Timeout  time.Duration `yaml:"timeout"` // of each
 }
 
 // addresses is one address or a list of them.
@@ -68,7 +80,9 @@ func LoadConfig(path string) (config Config, unknown []string, err error) {
 	if err := yaml.Unmarshal(text, &keys); err != nil {
 		return Config{}, nil, fmt.Errorf("read the configuration %s: %w", path, err)
 	}
-	known := []string{"worker_name", "manager_url", "task_types", "restart_exit_code", "oom_score_adjust"}
+	known := []string{
+		"worker_name", "manager_url", "task_types", "restart_exit_code", "oom_score_adjust", "stop_grace", "task_checks",
+	}
 	for key := range keys {
 		if !slices.Contains(known, key) {
 			unknown = append(unknown, key)
@@ -87,6 +101,17 @@ func (c Config) check() error {
 	}
 	if o := c.OOMScoreAdjust; o != nil && (*o < 0 || *o > 1000) {
 		return fmt.Errorf("oom_score_adjust: %d is not between 0 and 1000", *o)
+	}
+	if c.StopGrace < 0 {
+		return fmt.Errorf("stop_grace: %v is negative", c.StopGrace)
+	}
+	if c.TaskChecks.Timeout < 0 {
+		return fmt.Errorf("task_checks.timeout: %v is negative", c.TaskChecks.Timeout)
+	}
+	for _, path := range slices.Concat(c.TaskChecks.Readable, c.TaskChecks.Writable) {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("task_checks: %q is not an absolute path", path)
+		}
 	}
 	return nil
 }

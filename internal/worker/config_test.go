@@ -96,10 +96,10 @@ func TestFlagsAreChecked(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	var out strings.Builder
-	if code := Main(t.Context(), []string{"-version"}, nil, &out, io.Discard); code != 0 || !strings.HasPrefix(out.String(), "Flamenco Worker ") {
+	if code := Main([]string{"-version"}, nil, &out, io.Discard, nil); code != 0 || !strings.HasPrefix(out.String(), "Flamenco Worker ") {
 		t.Errorf("-version: %d, %q", code, out.String())
 	}
-	if code := Main(t.Context(), []string{"-nonsense"}, nil, io.Discard, io.Discard); code != exitUsage {
+	if code := Main([]string{"-nonsense"}, nil, io.Discard, io.Discard, nil); code != exitUsage {
 		t.Errorf("nonsense: %d", code)
 	}
 }

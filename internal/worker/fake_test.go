@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,9 +23,17 @@ import (
 	"flamenco.farm/internal/worker/process"
 )
 
+// asWorkerVariable makes the test program a Worker.
+const asWorkerVariable = "FLAMENCO_TEST_AS_WORKER"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.ShimArgument {
 		os.Exit(process.ShimMain())
+	}
+	if os.Getenv(asWorkerVariable) != "" {
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		os.Exit(Main(os.Args[1:], os.Environ(), os.Stdout, os.Stderr, signals))
 	}
 	os.Exit(m.Run())
 }
@@ -288,7 +298,7 @@ func start(t *testing.T, opts Options) (stop func() error) {
 		poll: 20 * time.Millisecond, mayRun: 50 * time.Millisecond,
 		update: 10 * time.Millisecond, updateMax: 50 * time.Millisecond,
 		leftovers: time.Second, flush: 200 * time.Millisecond, signOff: time.Second,
-		grace: 300 * time.Millisecond,
+		grace: 300 * time.Millisecond, check: 20 * time.Millisecond, checkMax: 50 * time.Millisecond,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -9,10 +9,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"flamenco.farm/internal/service"
 	"flamenco.farm/internal/telemetry"
 	"flamenco.farm/internal/version"
 	"flamenco.farm/internal/worker/command"
@@ -34,7 +38,9 @@ type Flags struct {
 	telemetry.Flags
 	Version         bool
 	Flush           bool
+	Config          string
 	Manager         string
+	FindManager     bool
 	Register        bool
 	RestartExitCode int // -1 = not given
 }
@@ -47,7 +53,9 @@ func ParseFlags(args []string, stderr io.Writer) (Flags, error) {
 	fs.BoolVar(&f.Version, "version", false, "show the version and end")
 	fs.BoolVar(&f.Flush, "flush", false, "deliver what the last run could not, sign off and end")
 	fs.StringVar(&f.Manager, "manager", "", "`URL` of the Manager, instead of the configured one")
-	fs.BoolVar(&f.Register, "register", false, "register as a new Worker, even if this one is registered")
+	fs.StringVar(&f.Config, "config", ConfigFile, "read the configuration from `PATH`")
+	fs.BoolVar(&f.FindManager, "find-manager", false, "find a Manager in the local network, print its address and end")
+	fs.BoolVar(&f.Register, "register", false, "register as a new Worker, even if this one is registered, and end")
 	fs.IntVar(&f.RestartExitCode, "restart-exit-code", -1,
 		"end with this `code` when the Manager asks for a restart; 0 = the Worker cannot restart")
 	f.Flags.Register(fs)
@@ -67,10 +75,13 @@ func ParseFlags(args []string, stderr io.Writer) (Flags, error) {
 	return f, nil
 }
 
-// Main is the program: it reads the configuration in the current directory, runs a Worker until ctx ends or the Manager
-// says so, and answers the exit code. Args are those behind the program's name.
-// Env is the environment, NAME=value.
-func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+// Main is the program: it reads the configuration, runs a Worker until the Manager or a signal says so, and answers the
+// exit code. Args are those behind the program's name, env is the environment, NAME=value. The first signal stops the
+// Worker, which may finish its task if stop_grace says so; the next one makes it give the task back.
+func Main(args, env []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
+	if len(args) > 0 && args[0] == service.Command {
+		return serviceProgram().Main(args[1:], stdout, stderr)
+	}
 	flags, err := ParseFlags(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -86,6 +97,28 @@ func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 	if err != nil {
 		log.Error("cannot start", "error", err)
 		return exitFailure
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	hurry, over := make(chan struct{}), make(chan struct{})
+	steps := []func(){stop}
+	if options.StopGrace > 0 {
+		steps = append(steps, func() { close(hurry) })
+	}
+	options.Hurry = hurry
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(over)
+	all.Go(func() { heed(over, signals, steps...) })
+	if flags.FindManager {
+		return printManager(ctx, stdout, log)
+	}
+	if len(options.Managers) == 0 {
+		found, err := findManager(ctx, log)
+		if err != nil {
+			return exitCode(ctx, err, options, log)
+		}
+		options.Managers = []string{found}
 	}
 	w, err := New(options)
 	if err != nil {
@@ -111,30 +144,35 @@ func lookup(env []string) func(string) string {
 
 // options joins configuration, command line and environment.
 func options(flags Flags, getenv func(string) string, log *slog.Logger) (Options, error) {
-	config, unknown, err := LoadConfig(ConfigFile)
+	config, unknown, err := LoadConfig(flags.Config)
 	if err != nil {
 		return Options{}, err
 	}
 	for _, key := range unknown {
-		log.Warn("unknown setting ignored", "file", ConfigFile, "setting", key)
+		log.Warn("unknown setting ignored", "file", flags.Config, "setting", key)
 	}
 	o := Options{
 		Managers:        config.ManagerURL,
 		TaskTypes:       config.TaskTypes,
 		RestartExitCode: config.RestartExitCode,
 		OOMScoreAdjust:  config.OOMScoreAdjust,
-		Register:        flags.Register,
+		RegisterOnly:    flags.Register,
 		FlushOnly:       flags.Flush,
+		StopGrace:       config.StopGrace,
 		Log:             log,
+		Checks: Checks{
+			Readable: config.TaskChecks.Readable, Writable: config.TaskChecks.Writable, Limit: config.TaskChecks.Timeout,
+		},
+	}
+	if o.OOMScoreAdjust != nil && runtime.GOOS != "linux" {
+		log.Warn("oom_score_adjust is for Linux only and ignored here")
+		o.OOMScoreAdjust = nil
 	}
 	if flags.RestartExitCode >= 0 {
 		o.RestartExitCode = flags.RestartExitCode
 	}
 	if flags.Manager != "" {
 		o.Managers = []string{flags.Manager}
-	}
-	if len(o.Managers) == 0 {
-		log.Info("no manager_url is configured, trying the Manager on this machine", "manager", defaultManager)
 	}
 	if o.Name, err = workerName(config, getenv); err != nil {
 		return Options{}, err
@@ -151,6 +189,14 @@ func runLimited(ctx context.Context, w *Worker, o Options, log *slog.Logger) int
 	case err := <-done:
 		return exitCode(ctx, err, o, log)
 	case <-ctx.Done():
+	}
+	grace := time.NewTimer(o.StopGrace)
+	defer grace.Stop()
+	select {
+	case err := <-done:
+		return exitCode(ctx, err, o, log)
+	case <-grace.C:
+	case <-o.Hurry:
 	}
 	limit := time.NewTimer(hardLimit)
 	defer limit.Stop()

@@ -19,6 +19,7 @@ import (
 var (
 	errNotAllowed   = errors.New("the Manager wants the task stopped")
 	errDisconnected = errors.New("the Manager has not answered for so long that it may give the task to somebody else")
+	errStopping     = errors.New("the Worker is shutting down")
 )
 
 // assignedTask is the part of a task that a Worker needs.
@@ -60,13 +61,15 @@ func (w *Worker) newRun(a answer) (*run, error) {
 	return r, nil
 }
 
-// perform sees a task through. An error means that the Worker itself has to stop.
+// perform sees a task through, also when the Worker is told to stop meanwhile: see stopping. An error means that the
+// Worker itself has to stop.
 func (w *Worker) perform(ctx context.Context, r *run) error {
 	log := w.log.With("task", r.task.ID, "assignment", r.assignment)
 	log.Info("task started", "name", r.task.Name, "job", r.task.Job)
 	began := time.Now()
-	running, cancel := context.WithCancelCause(ctx)
+	running, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	r.cancel = cancel
+	settled := w.stopping(ctx, r)
 	r.report = newReporter(w.box, log, r)
 	w.setRunning(r)
 	commands, err := decode(r.task)
@@ -74,19 +77,19 @@ func (w *Worker) perform(ctx context.Context, r *run) error {
 		err = w.beside(running, r, commands)
 	}
 	w.setRunning(nil)
+	settled()
 	defer cancel(nil)
 	log = log.With("took", time.Since(began).Round(time.Millisecond))
 
 	switch cause := context.Cause(running); {
-	case ctx.Err() != nil:
+	case errors.Is(cause, errStopping) && err != nil: // otherwise it was just done
 		r.report.line("The Worker is shutting down; the task goes back to the queue.")
 		r.report.flush()
-		log.Warn("task stopped, the Worker is shutting down")
-		return context.Cause(ctx)
+		log.Warn("task stopped", "reason", cause)
 	case errors.Is(cause, errDisconnected):
 		r.report.flush() // still wanted if nobody else has the task by then
 		log.Warn("task stopped", "reason", cause)
-	case cause != nil: // refused or not allowed
+	case cause != nil && !errors.Is(cause, errStopping): // refused or not allowed
 		log.Warn("task stopped", "reason", cause)
 		if err := w.box.Drop(r.assignment); err != nil {
 			log.Error("cannot drop the updates of a stopped task", "error", err)
@@ -99,7 +102,37 @@ func (w *Worker) perform(ctx context.Context, r *run) error {
 		r.report.finished(farm.TaskCompleted, "Completed")
 		log.Info("task completed")
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return nil
+}
+
+// stopping ends a task when the Worker is told to stop: at once, or when its grace is over, or when it is told to hurry.
+// The function that it returns is called when the task has ended.
+func (w *Worker) stopping(ctx context.Context, r *run) (settled func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+		}
+		if w.opts.StopGrace > 0 {
+			w.log.Warn("stopping when the task has ended; stop once more to give it back now", "task", r.task.ID, "limit", w.opts.StopGrace)
+			limit := time.NewTimer(w.opts.StopGrace)
+			defer limit.Stop()
+			select {
+			case <-over:
+				return
+			case <-limit.C:
+			case <-w.opts.Hurry:
+			}
+		}
+		r.cancel(errStopping)
+	}()
+	return func() { close(over); <-done }
 }
 
 func (w *Worker) setRunning(r *run) {

@@ -19,12 +19,11 @@ import (
 // identity is never thrown away because a Manager is in trouble.
 func (w *Worker) signOn(ctx context.Context) (farm.WorkerStatus, error) {
 	registered := false
-	if !w.client.identity().known() || w.opts.Register {
+	if !w.client.identity().known() {
 		if err := w.register(ctx); err != nil {
 			return "", err
 		}
 		registered = true
-		w.opts.Register = false
 	}
 	pause := w.retries()
 	for {

@@ -19,13 +19,15 @@ const quick = time.Second
 // maxConflicts is how often in a row the Manager may say that the Worker is not awake before the Worker starts over.
 const maxConflicts = 3
 
-// changed tells the Manager about a state, until it knows.
-func (w *Worker) changed(ctx context.Context, state farm.WorkerStatus) error {
+// changed tells the Manager about a state, until it knows. The reason, if there is one, is for our Manager.
+func (w *Worker) changed(ctx context.Context, state farm.WorkerStatus, reason string) error {
+	body := map[string]any{"status": state}
+	if session, _ := w.client.present(); session != "" && reason != "" {
+		body["reason"] = reason
+	}
 	pause := w.retries()
 	for {
-		a, err := w.client.do(ctx, call{
-			method: http.MethodPost, path: "/worker/state-changed", body: map[string]any{"status": state},
-		})
+		a, err := w.client.do(ctx, call{method: http.MethodPost, path: "/worker/state-changed", body: body})
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -46,7 +48,7 @@ func (w *Worker) changed(ctx context.Context, state farm.WorkerStatus) error {
 // rest sleeps until the Manager wants something else. Statuses that are not for Workers count as sleeping.
 func (w *Worker) rest(ctx context.Context) (farm.WorkerStatus, error) {
 	w.log.Info("asleep")
-	if err := w.changed(ctx, farm.WorkerAsleep); err != nil {
+	if err := w.changed(ctx, farm.WorkerAsleep, ""); err != nil {
 		return "", err
 	}
 	poll := time.NewTicker(w.timing.poll)
@@ -57,38 +59,49 @@ func (w *Worker) rest(ctx context.Context) (farm.WorkerStatus, error) {
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
 		}
-		a, err := w.client.do(ctx, call{method: http.MethodGet, path: "/worker/state"})
+		state, err := w.wanted(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return "", context.Cause(ctx)
-		case err == nil && a.forbidden():
-			return "", errSessionOver
-		case err == nil && a.status == http.StatusOK:
-			state, err := requestedState(a)
-			if err != nil {
-				w.log.Warn("cannot read the wanted status", "error", err)
-				continue
-			}
-			switch state {
-			case farm.WorkerAwake, farm.WorkerOffline, farm.WorkerRestart:
-				return state, nil
-			}
-			if err := w.changed(ctx, farm.WorkerAsleep); err != nil {
+		case err != nil:
+			return "", err
+		case state == farm.WorkerAwake, state == farm.WorkerOffline, state == farm.WorkerRestart:
+			return state, nil
+		case state != "":
+			if err := w.changed(ctx, farm.WorkerAsleep, ""); err != nil {
 				return "", err
 			}
-		case err == nil && a.status == http.StatusNoContent:
-		case err == nil:
-			w.log.Warn("cannot ask for the wanted status", "error", a.problem())
-		default:
-			w.log.Warn("cannot ask for the wanted status", "error", err)
 		}
 	}
 }
 
+// wanted is the status that the Manager wants the Worker to take, "" if there is none or it cannot be asked now.
+func (w *Worker) wanted(ctx context.Context) (farm.WorkerStatus, error) {
+	a, err := w.client.do(ctx, call{method: http.MethodGet, path: "/worker/state"})
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err == nil && a.forbidden():
+		return "", errSessionOver
+	case err == nil && a.status == http.StatusNoContent:
+		return "", nil
+	case err == nil && a.status == http.StatusOK:
+		var state farm.WorkerStatus
+		if state, err = requestedState(a); err == nil {
+			return state, nil
+		}
+	case err == nil:
+		err = a.problem()
+	}
+	w.log.Warn("cannot ask for the wanted status", "error", err)
+	return "", nil
+}
+
 // work asks for tasks and runs them until the Manager wants another state.
 func (w *Worker) work(ctx context.Context) (farm.WorkerStatus, error) {
+	if err := w.checker.check(ctx); err != nil && ctx.Err() == nil {
+		return w.ail(ctx, err)
+	}
 	w.log.Info("awake")
-	if err := w.changed(ctx, farm.WorkerAwake); err != nil {
+	if err := w.changed(ctx, farm.WorkerAwake, ""); err != nil {
 		return "", err
 	}
 	waits := w.newWaits()
@@ -96,6 +109,9 @@ func (w *Worker) work(ctx context.Context) (farm.WorkerStatus, error) {
 		// The Manager must know how the last task ended before it is asked for the next one.
 		if err := w.box.WaitEmpty(ctx); err != nil {
 			return "", err
+		}
+		if err := w.checker.check(ctx); err != nil && ctx.Err() == nil {
+			return w.ail(ctx, err)
 		}
 		asked := time.Now()
 		got, err := w.claim(ctx)
@@ -164,7 +180,7 @@ func (w *Worker) wake(ctx context.Context, waits *waits) error {
 			return err
 		}
 	}
-	return w.changed(ctx, farm.WorkerAwake)
+	return w.changed(ctx, farm.WorkerAwake, "")
 }
 
 // claimed is the answer to a request for a task; empty when there is none.

@@ -34,24 +34,31 @@ const outboxFile = "flamenco-worker.sqlite"
 
 // Options say what a Worker is.
 type Options struct {
-	Managers        []string // base addresses, tried in this order; none = http://localhost:8080
+	Managers        []string // base addresses, tried in this order; at least one
 	Home            string   // folder of its own
 	Name            string
 	TaskTypes       []string // none = the four built-in ones
 	RestartExitCode int      // 0 = it cannot restart
 	OOMScoreAdjust  *int     // of the commands it runs; nil = untouched
-	Register        bool     // register as a new Worker although it has an identity
+	RegisterOnly    bool     // register as a new Worker although it has an identity, then end
 	FlushOnly       bool     // deliver what is left from the last run, then end
+	Checks          Checks
 	Log             *slog.Logger
+
+	// StopGrace is how long the running task may go on when Run's context ends, so that it can end too. 0 = it goes back
+	// to the queue at once; so it does when Hurry is closed, which may be nil.
+	StopGrace time.Duration
+	Hurry     <-chan struct{}
 }
 
 // Worker runs tasks. Make it with New.
 type Worker struct {
-	opts   Options
-	log    *slog.Logger
-	timing timing
-	client *client
-	box    *outbox.Box
+	opts    Options
+	log     *slog.Logger
+	timing  timing
+	client  *client
+	box     *outbox.Box
+	checker *checker
 
 	signedOn bool
 	mu       sync.Mutex
@@ -69,6 +76,7 @@ type timing struct {
 	leftovers         time.Duration // for delivering these before sign-on
 	flush, signOff    time.Duration // at the end
 	grace             time.Duration // for a process that is asked to end, before it is killed
+	check, checkMax   time.Duration // before it is looked again whether tasks can be run
 }
 
 func defaultTiming() timing {
@@ -80,13 +88,14 @@ func defaultTiming() timing {
 		update: 250 * time.Millisecond, updateMax: 10 * time.Second,
 		leftovers: 10 * time.Second, flush: 5 * time.Second, signOff: 3 * time.Second,
 		grace: 5 * time.Second,
+		check: 30 * time.Second, checkMax: 5 * time.Minute,
 	}
 }
 
 // New makes a Worker. It touches neither disk nor network: Run does.
 func New(opts Options) (*Worker, error) {
 	if len(opts.Managers) == 0 {
-		opts.Managers = []string{defaultManager}
+		return nil, errors.New("the Worker needs the address of a Manager")
 	}
 	managers := make([]string, 0, len(opts.Managers))
 	for _, text := range opts.Managers {
@@ -103,11 +112,11 @@ func New(opts Options) (*Worker, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	agent := fmt.Sprintf("Flamenco/%s (%s)", version.Version, version.Commit)
-	return &Worker{opts: opts, log: opts.Log, timing: defaultTiming(), client: newClient(managers, agent)}, nil
+	return &Worker{opts: opts, log: opts.Log, timing: defaultTiming(), client: newClient(managers, agent), checker: newChecker(opts.Checks)}, nil
 }
 
-// Run works until the Manager asks for an end (nil) or a restart (ErrRestart), or until ctx ends (its cause). It stops
-// the running task, delivers what can be delivered and signs off before it returns.
+// Run works until the Manager asks for an end (nil) or a restart (ErrRestart), or until ctx ends (its cause). It lets the
+// running task end for Options.StopGrace or stops it, delivers what can be delivered and signs off before it returns.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.client.close()
 	if err := os.MkdirAll(w.opts.Home, 0o700); err != nil {
@@ -140,6 +149,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.log.Warn("ended processes that the last run had left behind", "processes", ended)
 	}
 	w.deliverLeftovers(ctx)
+	if w.opts.RegisterOnly {
+		return w.register(ctx)
+	}
 	return w.inSession(ctx)
 }
 

@@ -70,16 +70,25 @@ func TestOnlyARefusalMakesAWorkerRegisterAnew(t *testing.T) {
 	}
 }
 
-func TestRegisteringAnewOnDemandLeavesTheOldIdentity(t *testing.T) {
+func TestRegisteringAnewOnDemandLeavesTheOldIdentityAndEnds(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, 60)
 	opts := f.options(t)
 	_ = credentials{ID: "old", Secret: "s"}.save(opts.Home)
 	f.secrets["old"] = "s"
-	opts.Register = true
-	start(t, opts)
-	if c := f.await(t, "sign-on", 1, nil); c.user != "worker-2" {
-		t.Errorf("signed on as %s", c.user)
+	opts.RegisterOnly = true
+	w, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if creds, err := loadCredentials(opts.Home); err != nil || creds.ID != "worker-2" || creds.Secret != f.secrets["worker-2"] {
+		t.Errorf("it is now %q, %v", creds.ID, err)
+	}
+	if calls := f.all(""); len(calls) != 1 || calls[0].what != "register-worker" {
+		t.Errorf("%d calls, the last one %s", len(calls), calls[len(calls)-1].what)
 	}
 }
 

@@ -3,6 +3,8 @@
 package command
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,19 +13,24 @@ import (
 	"flamenco.farm/internal/farm"
 )
 
-// FindBlender finds a Blender that is given without a folder: in PATH, then, on Windows, as the program that opens
-// .blend files. With a folder it is taken as it is.
+// FindBlender finds a Blender that is given without a folder: in PATH, then where this system installs it. With a folder
+// it must be there.
 func FindBlender(exe string) (string, error) {
 	if filepath.Base(exe) != exe {
+		if _, err := os.Stat(exe); errors.Is(err, fs.ErrNotExist) {
+			return "", farm.Errorf(farm.CodeNotFound, "Blender is not at %s on this Worker: install it there, or change the variable {blender} "+
+				"of the Manager to a path that is right for Workers on %s", exe, runtime.GOOS)
+		}
 		return exe, nil
 	}
 	if path, err := exec.LookPath(exe); err == nil {
 		return path, nil
 	}
-	if path := associatedBlender(); path != "" {
+	if path := installedBlender(exe); path != "" {
 		return path, nil
 	}
-	return "", farm.Errorf(farm.CodeNotFound, "Blender executable %q not found in PATH", exe)
+	return "", farm.Errorf(farm.CodeNotFound, "no Blender named %q was found on this Worker, %s: install it, put its folder "+
+		"into the PATH of the Worker, or give its whole path in the variable {blender} of the Manager", exe, installedWhere)
 }
 
 // FindFFmpeg finds the FFmpeg that is given by its plain name: one that came with the Worker, in the folder "tools" of
@@ -50,7 +57,8 @@ func FindFFmpeg(exe, folder string) (string, error) {
 	}
 	path, err := exec.LookPath(exe)
 	if err != nil {
-		return "", farm.Errorf(farm.CodeNotFound, "FFmpeg executable %q found neither in the tools folder beside the Worker nor in PATH", exe)
+		return "", farm.Errorf(farm.CodeNotFound, "no FFmpeg was found on this Worker, neither in %s nor in PATH: install it, or put %s there",
+			filepath.Join(folder, "tools"), "ffmpeg-"+runtime.GOOS+"-"+runtime.GOARCH+suffix)
 	}
 	return path, nil
 }

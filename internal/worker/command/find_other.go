@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build !windows
+//go:build !windows && !darwin
 
 package command
 
-// associatedBlender exists on Windows only.
-func associatedBlender() string { return "" }
+const installedWhere = "not in PATH"
+
+// installedBlender has no place to look on this system.
+func installedBlender(string) string { return "" }

@@ -11,8 +11,10 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
-// associatedBlender is the program that opens .blend files, or "".
-func associatedBlender() string {
+const installedWhere = "neither in PATH nor as the program that opens .blend files"
+
+// installedBlender is the program that opens .blend files, or "".
+func installedBlender(string) string {
 	kind := classValue(`.blend`)
 	if kind == "" {
 		return ""
