@@ -1533,6 +1533,9 @@ type Worker struct {
 	// StatusChange A status that somebody wants a Worker to take.
 	StatusChange *WorkerStatusChangeRequest `json:"status_change,omitempty"`
 
+	// StatusReason Why it has its present status. Not in Flamenco 3.
+	StatusReason *string `json:"status_reason,omitempty"`
+
 	// SupportedTaskTypes The types of task that it runs.
 	SupportedTaskTypes List[string] `json:"supported_task_types"`
 
@@ -1610,6 +1613,9 @@ type WorkerStateChange struct {
 
 // WorkerStateChanged A status that a Worker has taken.
 type WorkerStateChanged struct {
+	// Reason Why, for people. Not in Flamenco 3.
+	Reason *string `json:"reason,omitempty"`
+
 	// Status What a Worker does. `starting` has signed on and not yet said what it does; `awake` asks for tasks and runs them; `asleep` waits until it is woken; `testing` tries itself out; `error` was not heard of for too long, or has trouble; `restart` starts anew; `offline` is not running.
 	Status WorkerStatus `json:"status"`
 }
