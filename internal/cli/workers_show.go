@@ -45,6 +45,7 @@ func showWorker(ctx context.Context, g *globalOptions, name string) error {
 		{"Worker", s.bold(worker.Name)},
 		{"ID", worker.ID},
 		{"Status", s.status(string(worker.Status), statusOf(worker.Status, worker.StatusChange))},
+		{"Reason", reasonOf(worker)},
 		{"Last seen", seen(time.Now(), worker.LastSeen)},
 		{taskField(worker.Task), workerTask(s, worker.Task)},
 		{"Task types", strings.Join(worker.SupportedTaskTypes, ", ")},
@@ -53,6 +54,14 @@ func showWorker(ctx context.Context, g *globalOptions, name string) error {
 		{"Platform", worker.Platform},
 		{"Address", worker.IPAddress},
 	})
+}
+
+// reasonOf says what is wrong with a worker; why it sleeps or is awake nobody asks.
+func reasonOf(worker api.Worker) string {
+	if worker.StatusReason == nil || worker.Status != api.WorkerStatusError {
+		return ""
+	}
+	return *worker.StatusReason
 }
 
 // taskField says whether the worker has its task still.

@@ -24,7 +24,7 @@ import (
 // manager is the part of the scheduler that Workers talk to.
 type manager interface {
 	SignOn(ctx context.Context, workerID string, r sched.SignOn) (sched.SignedOn, error)
-	StateChanged(ctx context.Context, c sched.Caller, status farm.WorkerStatus) error
+	StateChanged(ctx context.Context, c sched.Caller, status farm.WorkerStatus, why string) error
 	Claim(ctx context.Context, r sched.ClaimRequest) (sched.Claim, error)
 	Update(ctx context.Context, u sched.Update) error
 	MayRun(ctx context.Context, c sched.Caller, taskID, assignment string) (sched.Permit, error)
@@ -269,7 +269,7 @@ func (w *simulated) live(ctx context.Context) {
 
 func (w *simulated) wake(ctx context.Context) error {
 	_, err := until(ctx, w, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, w.StateChanged(ctx, w.caller(), farm.WorkerAwake)
+		return struct{}{}, w.StateChanged(ctx, w.caller(), farm.WorkerAwake, "")
 	})
 	return err
 }
@@ -373,7 +373,7 @@ func (m *naiveManager) SignOn(context.Context, string, sched.SignOn) (sched.Sign
 	return sched.SignedOn{Session: "s", Lease: naiveLease}, nil
 }
 
-func (m *naiveManager) StateChanged(context.Context, sched.Caller, farm.WorkerStatus) error {
+func (m *naiveManager) StateChanged(context.Context, sched.Caller, farm.WorkerStatus, string) error {
 	return nil
 }
 

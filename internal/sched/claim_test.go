@@ -84,10 +84,10 @@ func TestAWorkerThatLeavesReturnsItsTaskWithoutAFailure(t *testing.T) {
 	for name, leave := range map[string]func(*testWorker) error{
 		"signs off": func(w *testWorker) error { return w.f.SignOff(w.f.ctx(), w.caller()) },
 		"falls asleep": func(w *testWorker) error {
-			return w.f.StateChanged(w.f.ctx(), w.caller(), farm.WorkerAsleep)
+			return w.f.StateChanged(w.f.ctx(), w.caller(), farm.WorkerAsleep, "")
 		},
 		"has an error": func(w *testWorker) error {
-			return w.f.StateChanged(w.f.ctx(), w.caller(), farm.WorkerError)
+			return w.f.StateChanged(w.f.ctx(), w.caller(), farm.WorkerError, "")
 		},
 		"is deleted": func(w *testWorker) error { return w.f.DeleteWorker(w.f.ctx(), w.id) },
 	} {

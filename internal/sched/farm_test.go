@@ -251,7 +251,7 @@ func (w *testWorker) caller() sched.Caller { return sched.Caller{WorkerID: w.id,
 
 func (w *testWorker) goes(status farm.WorkerStatus) {
 	w.f.t.Helper()
-	w.f.must(w.f.StateChanged(w.f.ctx(), w.caller(), status))
+	w.f.must(w.f.StateChanged(w.f.ctx(), w.caller(), status, ""))
 }
 
 // ask asks for a task and returns the answer whatever it is.

@@ -5,6 +5,7 @@ package sched
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -114,9 +115,16 @@ func (s *Service) backFromSilence(tx *store.Tx, w *store.Worker) (*farm.StatusRe
 	return &farm.StatusRequest{Status: scheduled}, err
 }
 
-// StateChanged takes the word of a worker for the status it is in now.
-func (s *Service) StateChanged(ctx context.Context, c Caller, status farm.WorkerStatus) error {
-	return s.changeWorker(ctx, c, "worker went to status "+string(status), func(_ *store.Tx, w *store.Worker) error {
+// reasonLimit is how much of a worker's reason is kept, in bytes.
+const reasonLimit = 1000
+
+// StateChanged takes the word of a worker for the status it is in now, and for why, which may be "".
+func (s *Service) StateChanged(ctx context.Context, c Caller, status farm.WorkerStatus, why string) error {
+	reason := "worker went to status " + string(status)
+	if why != "" {
+		reason += ": " + strings.ToValidUTF8(why[:min(len(why), reasonLimit)], "")
+	}
+	return s.changeWorker(ctx, c, reason, func(_ *store.Tx, w *store.Worker) error {
 		if w.Requested != nil && w.Requested.Status == status {
 			w.Requested = nil
 		}

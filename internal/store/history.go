@@ -109,6 +109,12 @@ func (s *Store) WorkerHistory(ctx context.Context, workerID string) ([]farm.Stat
 	return changes, wrap(err)
 }
 
+// WorkerStatusReason is why a worker has its present status, ErrNotExist if it never had another.
+func (s *Store) WorkerStatusReason(ctx context.Context, workerID string) (string, error) {
+	reason, err := s.reads.WorkerStatusReason(ctx, workerID)
+	return reason, wrap(err)
+}
+
 func statusChange(what, id, from, to string, when micros.Time, who, reason string) farm.StatusChange {
 	return farm.StatusChange{What: what, ID: id, From: from, To: to, When: when.Time, Who: who, Reason: reason}
 }

@@ -12,19 +12,16 @@ import (
 // ail tells the Manager that the Worker cannot run tasks and why, and looks again until that has passed or the Manager
 // wants something else. Being asked to wake up is a reason to look at once.
 func (w *Worker) ail(ctx context.Context, problem error) (farm.WorkerStatus, error) {
-	said, wait := "", w.timing.check
+	w.log.Error("cannot run tasks", "reason", problem)
+	if err := w.changed(ctx, farm.WorkerError, problem.Error()); err != nil {
+		return "", err
+	}
+	wait := w.timing.check
 	again := time.NewTimer(wait)
 	defer again.Stop()
 	poll := time.NewTicker(w.timing.poll)
 	defer poll.Stop()
 	for {
-		if reason := problem.Error(); reason != said {
-			w.log.Error("cannot run tasks", "reason", reason)
-			if err := w.changed(ctx, farm.WorkerError, reason); err != nil {
-				return "", err
-			}
-			said = reason
-		}
 		select {
 		case <-again.C:
 			wait = min(2*wait, w.timing.checkMax)
@@ -41,12 +38,13 @@ func (w *Worker) ail(ctx context.Context, problem error) (farm.WorkerStatus, err
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
 		}
-		if problem = w.checker.check(ctx); problem == nil {
+		switch problem = w.checker.check(ctx); {
+		case ctx.Err() != nil:
+			return "", context.Cause(ctx)
+		case problem == nil:
 			w.log.Info("can run tasks again")
 			return farm.WorkerAwake, nil
 		}
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
+		w.log.Warn("still cannot run tasks", "reason", problem)
 	}
 }

@@ -3,6 +3,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func bodyLimit(operationID string) int64 {
 // validate checks a request against the document and fills in defaults.
 func (op *operation) validate(r *http.Request) error {
 	if op.byHand {
-		return op.validateContentType(r)
+		return op.validateByHand(r)
 	}
 	params := chi.RouteContext(r.Context()).URLParams
 	input := &openapi3filter.RequestValidationInput{
@@ -141,13 +142,26 @@ func (op *operation) validateEnd(r *http.Request) error {
 	return nil
 }
 
-func (op *operation) validateContentType(r *http.Request) error {
+func (op *operation) validateByHand(r *http.Request) error {
 	if !op.wantsJSON {
 		return drain(r)
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !strings.Contains(kind, "json") {
 		return farm.Errorf(farm.CodeInvalid, "request body has an error: header Content-Type has unexpected value %q", r.Header.Get("Content-Type"))
 	}
+	return readWhole(r)
+}
+
+// readWhole refuses a body that is not one JSON value, such as one with text behind it, which decoders pass over.
+func readWhole(r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return badRequest(err)
+	}
+	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
+		return badRequest(fmt.Errorf("request body has an error: %w", err))
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }
 

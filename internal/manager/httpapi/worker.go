@@ -88,7 +88,7 @@ func (h *handlers) WorkerStateChanged(ctx context.Context, r api.WorkerStateChan
 	if !status.Valid() {
 		return nil, farm.Errorf(farm.CodeInvalid, "request body has an error: status: %q is not a status of a worker", status)
 	}
-	if err := h.Sched.StateChanged(ctx, callerOf(ctx, r.Params.Session), status); err != nil {
+	if err := h.Sched.StateChanged(ctx, callerOf(ctx, r.Params.Session), status, deref(r.Body.Reason)); err != nil {
 		return nil, err
 	}
 	return api.WorkerStateChanged204Response{}, nil

@@ -324,3 +324,45 @@ func TestWorkersCallsAreCheckedAsTheDocumentSays(t *testing.T) {
 		t.Errorf("text instead of JSON: %d", a.status)
 	}
 }
+
+func TestAWorkerSaysWhyItCannotWork(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	w := s.register("w")
+	s.want(204, request{method: "POST", path: "/api/v3/worker/state-changed", as: w, body: `{"status":"error","reason":"cannot read /mnt/farm"}`})
+	got := decode[api.Worker](t, s.want(200, request{method: "GET", path: "/api/v3/worker-mgt/workers/" + w.id}))
+	if got.Status != "error" || got.StatusReason == nil || *got.StatusReason != "worker went to status error: cannot read /mnt/farm" {
+		t.Errorf("worker: %+v", got)
+	}
+	long := strings.Repeat("ä", 5000)
+	s.want(204, request{method: "POST", path: "/api/v3/worker/state-changed", as: w, body: `{"status":"asleep","reason":"` + long + `"}`})
+	got = decode[api.Worker](t, s.want(200, request{method: "GET", path: "/api/v3/worker-mgt/workers/" + w.id}))
+	if got.StatusReason == nil || len(*got.StatusReason) > 1100 {
+		t.Errorf("kept %d bytes", len(*got.StatusReason))
+	}
+}
+
+func TestTextBehindTheJSONOfAWorkersCallIsRefused(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	w := s.register("w")
+	s.submit("1")
+	task, assignment := s.claim(w)
+	for _, c := range []struct{ path, body string }{
+		{"/api/v3/worker/task/" + task.UUID, `{"taskStatus":"completed"}`},
+		{"/api/v3/worker/state-changed", `{"status":"asleep"}`},
+		{"/api/v3/worker/sign-on", `{"name":"w","supported_task_types":["misc"],"software_version":"1"}`},
+	} {
+		for _, behind := range []string{" x", "{}", "\n" + c.body, "]", "\x00"} {
+			a := s.do(request{method: "POST", path: c.path, as: w, header: assignment, body: c.body + behind})
+			if a.status != 400 || !strings.Contains(a.body, "request body has an error") {
+				t.Errorf("%s with %q: %d %s", c.path, behind, a.status, a.body)
+			}
+		}
+	}
+	got := decode[api.Task](t, s.want(200, request{method: "GET", path: "/api/v3/tasks/" + task.UUID}))
+	if got.Status != "active" {
+		t.Errorf("the task is %s", got.Status)
+	}
+	s.want(204, request{method: "POST", path: "/api/v3/worker/task/" + task.UUID, as: w, header: assignment, body: "{\"taskStatus\":\"completed\"}\r\n \t"})
+}

@@ -44,7 +44,13 @@ func (h *handlers) FetchWorker(ctx context.Context, r api.FetchWorkerRequestObje
 	if matches(r.Params.IfNoneMatch, tag) {
 		return api.FetchWorker304Response(notModified(tag)), nil
 	}
-	return api.FetchWorker200JSONResponse{Body: apiWorker(w, last), Headers: api.FetchWorker200ResponseHeaders{ETag: &tag}}, nil
+	reason, err := h.Store.WorkerStatusReason(ctx, w.ID)
+	if err != nil && !farm.IsNotExist(err) {
+		return nil, err
+	}
+	body := apiWorker(w, last)
+	body.StatusReason = optional(reason)
+	return api.FetchWorker200JSONResponse{Body: body, Headers: api.FetchWorker200ResponseHeaders{ETag: &tag}}, nil
 }
 
 func (h *handlers) worker(ctx context.Context, id string) (farm.Worker, error) {

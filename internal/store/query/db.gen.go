@@ -405,6 +405,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.workerStatusChangesStmt, err = db.PrepareContext(ctx, workerStatusChanges); err != nil {
 		return nil, fmt.Errorf("error preparing query WorkerStatusChanges: %w", err)
 	}
+	if q.workerStatusReasonStmt, err = db.PrepareContext(ctx, workerStatusReason); err != nil {
+		return nil, fmt.Errorf("error preparing query WorkerStatusReason: %w", err)
+	}
 	if q.workerTagsStmt, err = db.PrepareContext(ctx, workerTags); err != nil {
 		return nil, fmt.Errorf("error preparing query WorkerTags: %w", err)
 	}
@@ -1054,6 +1057,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing workerStatusChangesStmt: %w", cerr)
 		}
 	}
+	if q.workerStatusReasonStmt != nil {
+		if cerr := q.workerStatusReasonStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing workerStatusReasonStmt: %w", cerr)
+		}
+	}
 	if q.workerTagsStmt != nil {
 		if cerr := q.workerTagsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing workerTagsStmt: %w", cerr)
@@ -1235,6 +1243,7 @@ type Queries struct {
 	workerSecretStmt          *sql.Stmt
 	workerStatusBeforeStmt    *sql.Stmt
 	workerStatusChangesStmt   *sql.Stmt
+	workerStatusReasonStmt    *sql.Stmt
 	workerTagsStmt            *sql.Stmt
 	workerTaskStmt            *sql.Stmt
 	workerTaskTypesStmt       *sql.Stmt
@@ -1371,6 +1380,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		workerSecretStmt:          q.workerSecretStmt,
 		workerStatusBeforeStmt:    q.workerStatusBeforeStmt,
 		workerStatusChangesStmt:   q.workerStatusChangesStmt,
+		workerStatusReasonStmt:    q.workerStatusReasonStmt,
 		workerTagsStmt:            q.workerTagsStmt,
 		workerTaskStmt:            q.workerTaskStmt,
 		workerTaskTypesStmt:       q.workerTaskTypesStmt,

@@ -103,5 +103,9 @@ JOIN tasks t ON t.id = c.object_id WHERE c.what = 'task' AND t.uuid = @uuid ORDE
 SELECT c.from_status, c.to_status, c.changed_at, c.who, c.reason FROM status_changes c
 JOIN workers w ON w.id = c.object_id WHERE c.what = 'worker' AND w.uuid = @uuid ORDER BY c.id;
 
+-- name: WorkerStatusReason :one
+SELECT c.reason FROM status_changes c
+JOIN workers w ON w.id = c.object_id WHERE c.what = 'worker' AND w.uuid = @uuid ORDER BY c.id DESC LIMIT 1;
+
 -- name: DeleteBlocksOfType :exec
 DELETE FROM job_blocks WHERE job_id = @job_id AND task_type = @task_type;

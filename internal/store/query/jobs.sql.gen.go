@@ -691,3 +691,15 @@ func (q *Queries) WorkerStatusChanges(ctx context.Context, uuid string) ([]Worke
 	}
 	return items, nil
 }
+
+const workerStatusReason = `-- name: WorkerStatusReason :one
+SELECT c.reason FROM status_changes c
+JOIN workers w ON w.id = c.object_id WHERE c.what = 'worker' AND w.uuid = $1 ORDER BY c.id DESC LIMIT 1
+`
+
+func (q *Queries) WorkerStatusReason(ctx context.Context, uuid string) (string, error) {
+	row := q.queryRow(ctx, q.workerStatusReasonStmt, workerStatusReason, uuid)
+	var reason string
+	err := row.Scan(&reason)
+	return reason, err
+}
