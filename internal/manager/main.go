@@ -55,7 +55,7 @@ type commandLine struct {
 // Main is flamenco-manager: it reads args and environment, runs until ctx ends, and returns the exit code.
 func Main(ctx context.Context, args, env []string) int {
 	if len(args) > 0 && args[0] == service.Command {
-		return serviceProgram().Main(args[1:], os.Stdout, os.Stderr)
+		return Service().Main(args[1:], os.Stdout, os.Stderr)
 	}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		return runSubcommand(ctx, args, env)

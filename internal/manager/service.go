@@ -7,8 +7,8 @@ import (
 	"flamenco.farm/internal/service"
 )
 
-// serviceProgram is the Manager as a service of the operating system. It needs the network and its folders, nothing else.
-func serviceProgram() service.Program {
+// Service is the Manager as a service of the operating system. It needs the network and its folders, nothing else.
+func Service() service.Program {
 	return service.Program{
 		Name: "flamenco-manager", Title: "Flamenco Manager", ConfigFile: config.FileName,
 		Unit: []string{

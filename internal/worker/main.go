@@ -80,7 +80,7 @@ func ParseFlags(args []string, stderr io.Writer) (Flags, error) {
 // Worker, which may finish its task if stop_grace says so; the next one makes it give the task back.
 func Main(args, env []string, stdout, stderr io.Writer, signals <-chan os.Signal) int {
 	if len(args) > 0 && args[0] == service.Command {
-		return serviceProgram().Main(args[1:], stdout, stderr)
+		return Service().Main(args[1:], stdout, stderr)
 	}
 	flags, err := ParseFlags(args, stderr)
 	switch {

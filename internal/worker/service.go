@@ -4,10 +4,10 @@ package worker
 
 import "flamenco.farm/internal/service"
 
-// serviceProgram is the Worker as a service of the operating system. It is hardly confined: it has to start whatever
+// Service is the Worker as a service of the operating system. It is hardly confined: it has to start whatever
 // tasks name, render on the graphics card and write to shared storage. Code 1 is that of a Worker which was told to stop,
 // so it is none of a failure; code 0 that of one which the Manager wants to stay away.
-func serviceProgram() service.Program {
+func Service() service.Program {
 	return service.Program{
 		Name: "flamenco-worker", Title: "Flamenco Worker", ConfigFile: ConfigFile,
 		Args: []string{"-restart-exit-code", "47"},

@@ -116,7 +116,7 @@ func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testin
 func build(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder+"/", "./cmd/flamenco-manager", "./cmd/flamenco-worker")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder+"/", "./cmd/flamenco-manager", "./cmd/flamenco-worker", "./cmd/flamenco")
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the programs: %v\n%s", err, out)
