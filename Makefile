@@ -124,8 +124,8 @@ clean: ## Remove what was built
 
 ##@ Set up
 .PHONY: with-deps demo-deps help
-with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg, Python programs (Debian, Ubuntu)
-	@tools/with-deps gcc blender ffmpeg python3
+with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg, ip, Python programs (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg python3 ip
 	@tools/with-python
 
 demo-deps:

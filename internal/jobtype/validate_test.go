@@ -137,3 +137,59 @@ func TestTheRestOfASubmissionIsCheckedToo(t *testing.T) {
 	sub.TypeETag = known.ETag
 	mustCompile(t, s, sub)
 }
+
+// FuzzSettings checks that whatever passes for settings has the types that scripts and the database expect.
+func FuzzSettings(f *testing.F) {
+	f.Add([]byte(`{"text": "x", "format": "PNG", "count": 5, "ratio": 0.75, "flag": true, "other": [1, {"a": null}]}`))
+	f.Add([]byte(`{"count": 1e400, "text": null}`))
+	f.Add([]byte(`{"text": "x", "count": -0.0, "ratio": "NaN", "format": 7}`))
+	f.Add([]byte(`{"text": "x", "count": 2147483648, "flag": "true"}`))
+	f.Add([]byte(`{"text": "\u0000\ud800", "count": 1.0000000000000001}`))
+	schema := Type{Name: "mine", Settings: []Setting{
+		{Key: "text", Type: TypeString, Required: true},
+		{Key: "format", Type: TypeString, Choices: []string{"PNG", "JPEG"}, Default: "PNG"},
+		{Key: "count", Type: TypeInt32, PropArgs: map[string]any{"min": int64(-5), "max": int64(10)}},
+		{Key: "ratio", Type: TypeFloat, PropArgs: map[string]any{"min": 0.5}},
+		{Key: "flag", Type: TypeBool},
+	}}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var settings map[string]any
+		if json.Unmarshal(text, &settings) != nil {
+			return
+		}
+		filled, err := schema.fill(settings)
+		if err != nil {
+			if farm.CodeOf(err) != farm.CodeInvalid {
+				t.Errorf("%s: an error that nobody may see: %v", text, err)
+			}
+			return
+		}
+		for key, v := range filled {
+			right := true
+			switch key {
+			case "text":
+				_, right = v.(string)
+			case "format":
+				right = v == "PNG" || v == "JPEG"
+			case "count":
+				n, ok := v.(int64)
+				right = ok && n >= -5 && n <= 10
+			case "ratio":
+				n, ok := v.(float64)
+				right = ok && n >= 0.5
+			case "flag":
+				_, right = v.(bool)
+			}
+			if !right {
+				t.Errorf("%s: %s is the %T %v", text, key, v, v)
+			}
+		}
+		if filled["text"] == nil {
+			t.Errorf("%s: the required setting is missing", text)
+		}
+		again, err := schema.fill(filled)
+		if diff := cmp.Diff(filled, again); err != nil || diff != "" {
+			t.Errorf("%s: checked again: %v %s", text, err, diff)
+		}
+	})
+}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/service"
 	"flamenco.farm/internal/telemetry"
 )
 
@@ -90,6 +91,7 @@ func listSubcommands(w io.Writer) {
 	for _, c := range subcommands() {
 		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
 	}
+	fmt.Fprintf(w, "  %-12s %s\n", service.Command, "runs the Manager as a service of the operating system")
 }
 
 func (a *admin) parse(c subcommand, args []string) (do func(context.Context, *admin) error, configPath string, err error) {

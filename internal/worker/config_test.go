@@ -5,10 +5,14 @@ package worker
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestConfigurationIsRead(t *testing.T) {
@@ -19,6 +23,10 @@ func TestConfigurationIsRead(t *testing.T) {
 		{text: "manager_url: [a, b]\ntask_types: [misc]\n", want: "{ [a b] [misc] 0 -} []"},
 		{text: "manager_url: \"\"\nrestart_exit_code: 47\n", want: "{ [] [] 47 -} []"},
 		{text: "oom_score_adjust: 500\nzebra: 1\nants: 2\n", want: "{ [] [] 0 500} [ants zebra]"},
+		{text: "task_checks: {readable: [relative/path]}\n", problem: "\"relative/path\" is not an absolute path"},
+		{text: "task_checks: {timeout: -1s}\n", problem: "task_checks.timeout: -1s"},
+		{text: "stop_grace: -5m\n", problem: "stop_grace: -5m0s"},
+		{text: "stop_grace: soon\n", problem: "line 1"},
 		{text: "oom_score_adjust: 1001\n", problem: "oom_score_adjust: 1001"},
 		{text: "restart_exit_code: 256\n", problem: "restart_exit_code: 256"},
 		{text: "task_types: 3\n", problem: "line 1"},
@@ -46,6 +54,25 @@ func TestConfigurationIsRead(t *testing.T) {
 	}
 	if _, _, err := LoadConfig(filepath.Join(t.TempDir(), "none.yaml")); err != nil {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestChecksAndGraceAreRead(t *testing.T) {
+	t.Parallel()
+	dir := filepath.ToSlash(t.TempDir())
+	path := filepath.Join(dir, ConfigFile)
+	text := fmt.Sprintf("stop_grace: 90m\ntask_checks:\n  readable: [%q]\n  writable: [%q]\n  timeout: 3s\n", dir+"/in", dir+"/out")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags, err := ParseFlags([]string{"-config", path}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := options(flags, func(name string) string { return map[string]string{"FLAMENCO_HOME": dir}[name] }, slog.New(slog.DiscardHandler))
+	want := Checks{Readable: []string{dir + "/in"}, Writable: []string{dir + "/out"}, Limit: 3 * time.Second}
+	if diff := cmp.Diff(want, o.Checks); err != nil || diff != "" || o.StopGrace != 90*time.Minute {
+		t.Errorf("%v, grace %v %s", err, o.StopGrace, diff)
 	}
 }
 
@@ -102,4 +129,29 @@ func TestFlagsAreChecked(t *testing.T) {
 	if code := Main([]string{"-nonsense"}, nil, io.Discard, io.Discard, nil); code != exitUsage {
 		t.Errorf("nonsense: %d", code)
 	}
+}
+
+func FuzzConfiguration(f *testing.F) {
+	f.Add("worker_name: w\nmanager_url: [a, b]\ntask_checks: {readable: [/mnt], writable: [/srv], timeout: 3s}\nstop_grace: 1h\n")
+	f.Add("manager_url: &a [*a]\n")
+	f.Add("oom_score_adjust: 0x10\nrestart_exit_code: !!int \"47\"\n")
+	f.Add("? [1, 2]\n: {}\n")
+	path := filepath.Join(f.TempDir(), ConfigFile)
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config, _, err := LoadConfig(path)
+		if err != nil {
+			return
+		}
+		if config.StopGrace < 0 || config.RestartExitCode > 255 || config.TaskChecks.Timeout < 0 {
+			t.Errorf("%q is accepted as %+v", text, config)
+		}
+		for _, address := range config.ManagerURL {
+			if base, err := managerAddress(address); err == nil && !strings.HasPrefix(base, "http") {
+				t.Errorf("%q has the Manager %q", text, base)
+			}
+		}
+	})
 }
