@@ -51,7 +51,7 @@ func TestAnAdvertisedManagerIsFoundAndItsComingAndGoingIsAnnounced(t *testing.T)
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })} //nolint:gosec // a test
-	go server.Serve(web)
+	go func() { _ = server.Serve(web) }()
 	defer server.Close()
 	url := "http://10.9.8.7:" + strings.Split(web.Addr().String(), "]:")[1]
 

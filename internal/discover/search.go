@@ -58,7 +58,7 @@ func (s Search) Find(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.all.Wait()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer cancel()
 	r.all.Go(func() { r.read(ctx, conn) })
 	return r.run(ctx, ipv4.NewPacketConn(conn))
