@@ -64,7 +64,7 @@ func (tx *Tx) NextTask(w *Worker) (*Task, error) {
 }
 
 func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err error) {
-	rows, err := tx.db.QueryContext(tx.ctx, jobsToClaimSQLite, w.id, after.priority, after.job, after.taskType, walkRows)
+	rows, err := tx.db.StmtContext(tx.ctx, tx.claims.jobs).QueryContext(tx.ctx, w.id, after.priority, after.job, after.taskType, walkRows)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err erro
 }
 
 func (tx *Tx) bestTask(w *Worker, r readyRow) (c candidate, err error) {
-	row := tx.db.QueryRowContext(tx.ctx, taskToClaimSQLite, r.job, r.taskType, w.id)
+	row := tx.db.StmtContext(tx.ctx, tx.claims.task).QueryRowContext(tx.ctx, r.job, r.taskType, w.id)
 	err = row.Scan(&c.task, &c.priority, &c.index)
 	if errors.Is(err, sql.ErrNoRows) {
 		return candidate{}, nil

@@ -2,6 +2,12 @@
 
 package store
 
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
 // The two levels of a claim on SQLite, where one writer at a time makes locks unnecessary.
 //
 // jobsToClaimSQLite walks the task types with ready tasks of the jobs that may run, best first, for the worker $1, from
@@ -25,3 +31,24 @@ WHERE t.job_id = $1 AND t.type = $2 AND t.ready
     AND NOT EXISTS (SELECT 1 FROM task_failures f WHERE f.task_id = t.id AND f.worker_id = $3)
 ORDER BY t.priority DESC, t.index_in_job LIMIT 1`
 )
+
+// claimStatements are the two, parsed once: a claim runs them in every transaction.
+type claimStatements struct{ jobs, task *sql.Stmt }
+
+func prepareClaims(ctx context.Context, db *sql.DB) (c claimStatements, err error) {
+	if c.jobs, err = db.PrepareContext(ctx, jobsToClaimSQLite); err != nil {
+		return c, err
+	}
+	c.task, err = db.PrepareContext(ctx, taskToClaimSQLite)
+	return c, err
+}
+
+func (c claimStatements) close() error {
+	var errs []error
+	for _, s := range []*sql.Stmt{c.jobs, c.task} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

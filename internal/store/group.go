@@ -37,6 +37,8 @@ var errClosed = errors.New("the database is closed")
 type group struct {
 	db       *sql.DB
 	q        *query.Queries
+	claims   claimStatements
+	wal      *walWatch
 	busy     time.Duration
 	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
 	onCommit func([]farm.Change)
@@ -56,9 +58,9 @@ type entry struct {
 	done    chan struct{}
 }
 
-func newGroup(db *sql.DB, q *query.Queries, opts Options) *group {
+func newGroup(s *Store, opts Options) *group {
 	g := &group{
-		db: db, q: q, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
+		db: s.write, q: s.writes, claims: s.claims, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
 		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go g.run()
@@ -197,6 +199,7 @@ func (g *group) commit(tx *sql.Tx) {
 	for _, e := range members {
 		close(e.done)
 	}
+	g.wal.look()
 }
 
 // nextMember is the next entry that may join the commit, nil when it is full.
@@ -226,7 +229,7 @@ func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) er
 			return err
 		}
 	}
-	t := &Tx{ctx: ctx, q: q, db: tx, now: time.Now().UTC().Truncate(time.Microsecond)}
+	t := &Tx{ctx: ctx, q: q, db: tx, claims: g.claims, now: time.Now().UTC().Truncate(time.Microsecond)}
 	e.err = callSafely(e.fn, t)
 	e.changes = t.changes
 	switch {

@@ -164,7 +164,9 @@ func (s *Store) JobSpecs(ctx context.Context, ids []string) (map[string]farm.Job
 	return specs, nil
 }
 
-func (s *Store) addSpecs(ctx context.Context, specs map[string]farm.JobSpec, ids []string) error {
+func (s *Store) addSpecs(ctx context.Context, specs map[string]farm.JobSpec, ids []string) (err error) {
+	ctx, end := limited(ctx)
+	defer end(&err)
 	q := pageQuery{}
 	marks := make([]string, len(ids))
 	for i, id := range ids {
@@ -252,7 +254,9 @@ func (q *pageQuery) keys() ([]sortKey, error) {
 
 // run sends the query and hands each row to each. With a limit it asks for one row more, to know whether there is a
 // page behind; the sort keys of the last row that is shown become the cursor.
-func (q *pageQuery) run(ctx context.Context, db *sql.DB, each func(scan func(...any) error) error) (string, error) {
+func (q *pageQuery) run(ctx context.Context, db *sql.DB, each func(scan func(...any) error) error) (next string, err error) {
+	ctx, end := limited(ctx)
+	defer end(&err)
 	keys, err := q.keys()
 	if err == nil {
 		err = q.err
@@ -268,7 +272,7 @@ func (q *pageQuery) run(ctx context.Context, db *sql.DB, each func(scan func(...
 		return "", wrap(err)
 	}
 	defer rows.Close()
-	n, next := 0, ""
+	n := 0
 	for rows.Next() {
 		cursor := make([]any, len(keys))
 		err := each(func(dest ...any) error {

@@ -7,19 +7,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"net/url"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"flamenco.farm/internal/store/migrations"
 )
 
 type role int
@@ -27,12 +22,14 @@ type role int
 const (
 	writer role = iota
 	reader
+	keeper // for checkpoints: it neither reads nor writes rows
+	looker // reads beside a Manager, or without one, and changes nothing
 )
 
 // writerBusy is short because the group waits by itself: it answers each caller when that caller's own time is up.
 const writerBusy = 100 * time.Millisecond
 
-// openSQLite opens one of the two pools on the file: one writer, or several readers that cannot write.
+// openSQLite opens a pool of connections to the file.
 func openSQLite(opts Options, r role) (*sql.DB, error) {
 	path, err := filepath.Abs(opts.Database)
 	if err != nil {
@@ -42,18 +39,25 @@ func openSQLite(opts Options, r role) (*sql.DB, error) {
 	if opts.Durability == DurabilityNormal {
 		synchronous = "NORMAL"
 	}
+	// Whether a file can give space back in slices is decided before anything else is written to it.
 	params := url.Values{"_pragma": {
-		"journal_mode(WAL)", "foreign_keys(ON)", "synchronous(" + synchronous + ")", "temp_store(MEMORY)",
+		"auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", fmt.Sprintf("journal_size_limit(%d)", opts.WALLimit),
+		"foreign_keys(ON)", "synchronous(" + synchronous + ")", "temp_store(MEMORY)",
 	}}
-	conns := 1
-	if r == writer {
+	conns, busy := 1, opts.BusyTimeout
+	switch r {
+	case writer:
 		params.Set("_txlock", "immediate")
-		params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", writerBusy.Milliseconds()))
-	} else {
+		busy = writerBusy
+	case keeper:
+		busy = keeperBusy
+	case reader:
 		conns = max(4, runtime.NumCPU())
-		params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", opts.BusyTimeout.Milliseconds()))
 		params.Add("_pragma", "query_only(ON)")
+	case looker:
+		params = url.Values{"mode": {"ro"}, "_pragma": {"query_only(ON)", "temp_store(MEMORY)"}}
 	}
+	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()))
 	db, err := sql.Open("sqlite", databaseURI(filepath.ToSlash(path), params))
 	if err != nil {
 		return nil, err
@@ -80,42 +84,6 @@ func (s *Store) waitUnlocked(ctx context.Context, timeout time.Duration) error {
 			return wrap(err)
 		}
 	}
-}
-
-func newMigrations(db *sql.DB) (*goose.Provider, error) {
-	folder, err := fs.Sub(migrations.FS, "sqlite")
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectSQLite3, db, folder)
-}
-
-func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
-	provider, err := newMigrations(db)
-	if err != nil {
-		return err
-	}
-	results, err := provider.Up(ctx)
-	if err != nil {
-		return fmt.Errorf("bringing its schema up to date: %w", err)
-	}
-	if len(results) > 0 {
-		log.Info("database schema brought up to date", "migrations", len(results))
-	}
-	return nil
-}
-
-// checkSchema refuses a database whose schema is another version's.
-func checkSchema(ctx context.Context, db *sql.DB) error {
-	provider, err := newMigrations(db)
-	if err != nil {
-		return err
-	}
-	found, wanted, err := provider.GetVersions(ctx)
-	if err == nil && found != wanted {
-		err = fmt.Errorf("its schema is of version %d, and this program needs %d", found, wanted)
-	}
-	return err
 }
 
 func sqliteCode(err error) int {

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -40,14 +41,21 @@ type Options struct {
 	Beside bool
 	// OnCommit hears what each committed transaction changed, in the order of commits. It must not block.
 	OnCommit func([]farm.Change)
+	// WALLimit is from which size on the write-ahead log is emptied, in bytes; 0 = 64 MiB.
+	WALLimit int64
+
+	migrations fs.FS // nil = those of the program; tests have others
 }
 
 // Store is an open database.
 type Store struct {
 	write, read   *sql.DB
+	keep          *sql.DB // for checkpoints
 	writes, reads *query.Queries
+	claims        claimStatements
 	lock          *lockFile
-	group         *group
+	group         *group // nil = open for reading only
+	wal           *walWatch
 	log           *slog.Logger
 	close         func() error
 }
@@ -63,11 +71,14 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.OnCommit == nil {
 		opts.OnCommit = func([]farm.Change) {}
 	}
-	s := &Store{log: opts.Log}
-	if err := s.open(ctx, opts); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database %s: %w", opts.Database, err), s.closePools())
+	if opts.WALLimit == 0 {
+		opts.WALLimit = walLimit
 	}
-	s.group = newGroup(s.write, s.writes, opts)
+	s := &Store{log: opts.Log, wal: newWALWatch(opts)}
+	if err := s.open(ctx, opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", opts.Database, explain(opts.Database, err)), s.closePools())
+	}
+	s.group = newGroup(s, opts)
 	s.close = sync.OnceValue(func() error {
 		s.group.stop()
 		return s.closePools()
@@ -88,14 +99,20 @@ func (s *Store) open(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	if opts.Beside {
-		err = checkSchema(ctx, s.write)
+		err = checkSchema(ctx, s.write, opts)
 	} else {
-		err = migrate(ctx, s.write, opts.Log)
+		err = migrate(ctx, s.write, opts)
 	}
 	if err != nil {
 		return err
 	}
 	if s.read, err = openSQLite(opts, reader); err != nil {
+		return err
+	}
+	if s.keep, err = openSQLite(opts, keeper); err != nil {
+		return err
+	}
+	if s.claims, err = prepareClaims(ctx, s.write); err != nil {
 		return err
 	}
 	if s.writes, err = query.Prepare(ctx, s.write); err != nil {
@@ -109,13 +126,13 @@ func (s *Store) open(ctx context.Context, opts Options) (err error) {
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) closePools() error {
-	var errs []error
+	errs := []error{s.claims.close()}
 	for _, q := range []*query.Queries{s.writes, s.reads} {
 		if q != nil {
 			errs = append(errs, q.Close())
 		}
 	}
-	for _, db := range []*sql.DB{s.read, s.write} {
+	for _, db := range []*sql.DB{s.keep, s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
@@ -131,11 +148,18 @@ func (s *Store) Ping(ctx context.Context) error { return wrap(s.read.PingContext
 
 // Do runs fn in a transaction and returns after its commit. Small transactions of several callers share one commit.
 // fn may run more than once, so it must not keep what an earlier run did outside the transaction.
-func (s *Store) Do(ctx context.Context, fn func(*Tx) error) error { return s.group.do(ctx, fn, shared) }
+func (s *Store) Do(ctx context.Context, fn func(*Tx) error) error { return s.do(ctx, fn, shared) }
 
 // DoAlone is Do for large transactions, which would make others wait if they shared a commit.
 func (s *Store) DoAlone(ctx context.Context, fn func(*Tx) error) error {
-	return s.group.do(ctx, fn, alone)
+	return s.do(ctx, fn, alone)
+}
+
+func (s *Store) do(ctx context.Context, fn func(*Tx) error, c company) error {
+	if s.group == nil {
+		return errReadOnly
+	}
+	return s.group.do(ctx, fn, c)
 }
 
 // wrap turns what a driver says into what the farm says.

@@ -16,7 +16,8 @@ import (
 type Tx struct {
 	ctx     context.Context
 	q       *query.Queries
-	db      query.DBTX
+	db      *sql.Tx
+	claims  claimStatements
 	now     time.Time
 	changes []farm.Change
 }
