@@ -794,12 +794,15 @@ type EventWorkerUpdate struct {
 	Version string `json:"version"`
 }
 
-// FarmStatus What the farm is doing. `active` means that jobs are being worked on; `waiting`, that there is work and no Worker awake to do it; `idle`, that Workers are awake without work; `asleep`, that all that are there sleep and there is no work; `inoperative`, that no Worker can be reached; `starting`, that the Manager has just come up; `unknown`, none of these.
+// FarmStatus What the farm is doing. `active` means that jobs are being worked on; `waiting`, that there is work and no Worker awake to do it; `idle`, that Workers are awake without work; `asleep`, that all that are there sleep and there is no work; `inoperative`, that no Worker can be reached or that something is wrong; `starting`, that the Manager has just come up; `unknown`, none of these.
 type FarmStatus string
 
 // FarmStatusReport The state of the farm.
 type FarmStatusReport struct {
-	// Status What the farm is doing. `active` means that jobs are being worked on; `waiting`, that there is work and no Worker awake to do it; `idle`, that Workers are awake without work; `asleep`, that all that are there sleep and there is no work; `inoperative`, that no Worker can be reached; `starting`, that the Manager has just come up; `unknown`, none of these.
+	// Problems Why the Manager hands out no tasks and takes no jobs, for people to read. Absent while it does both.
+	Problems []string `json:"problems,omitempty"`
+
+	// Status What the farm is doing. `active` means that jobs are being worked on; `waiting`, that there is work and no Worker awake to do it; `idle`, that Workers are awake without work; `asleep`, that all that are there sleep and there is no work; `inoperative`, that no Worker can be reached or that something is wrong; `starting`, that the Manager has just come up; `unknown`, none of these.
 	Status FarmStatus `json:"status"`
 }
 
