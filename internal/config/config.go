@@ -30,6 +30,7 @@ type Config struct {
 	ManagerName            string
 	Database               string
 	Durability             Durability
+	DatabaseCheckPeriod    time.Duration // 0 = never
 	Listen                 string
 	Autodiscoverable       bool
 	LocalStorage           string
@@ -101,6 +102,7 @@ func Default() Config {
 		ManagerName:            "Flamenco",
 		Database:               "flamenco-manager.sqlite",
 		Durability:             DurabilityFull,
+		DatabaseCheckPeriod:    time.Hour,
 		Listen:                 ":8080",
 		Autodiscoverable:       true,
 		LocalStorage:           "./flamenco-manager-storage",

@@ -55,6 +55,7 @@ _meta: {version: 3}
 manager_name: Studio
 database: data/farm.sqlite
 durability: normal
+database_check_period: 10m
 listen: 127.0.0.1:0
 local_manager_storage_path: /var/flamenco
 shared_storage_path: shared
@@ -92,7 +93,8 @@ variables:
 	}
 	want := config.Config{
 		ManagerName: "Studio", Database: filepath.Join(dir, "data/farm.sqlite"), Durability: config.DurabilityNormal,
-		Listen: "127.0.0.1:0", LocalStorage: "/var/flamenco", SharedStorage: filepath.Join(dir, "shared"), Registration: config.RegistrationClosed,
+		DatabaseCheckPeriod: 10 * time.Minute,
+		Listen:              "127.0.0.1:0", LocalStorage: "/var/flamenco", SharedStorage: filepath.Join(dir, "shared"), Registration: config.RegistrationClosed,
 		TaskTimeout: 0, WorkerTimeout: 90 * time.Second, TimeoutGrace: 0, TaskRequestHold: time.Minute,
 		BlocklistThreshold: 5, TaskFailAfterSoftFails: 4,
 		JobCompiler: config.JobCompiler{TimeLimit: 20 * time.Second, MemoryLimit: 1 << 30, MaxTasks: 5000},

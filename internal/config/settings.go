@@ -37,6 +37,8 @@ var settings = []setting{
 	text("database", "The SQLite file; a relative path is below the folder of this file.", func(c *Config) *string { return &c.Database }, databasePath),
 	choice("durability", "full: whatever was acknowledged survives a power cut. normal: the last second may be lost, writes are faster.",
 		func(c *Config) *Durability { return &c.Durability }, DurabilityFull, DurabilityNormal),
+	duration("database_check_period", "How often the database is checked for damage, which it also is after each start. 0: never.",
+		func(c *Config) *time.Duration { return &c.DatabaseCheckPeriod }, 0, 1000*time.Hour),
 	text("listen", "Address and port of the API and the web app. Port 0 takes a free one.", func(c *Config) *string { return &c.Listen }, address),
 	boolean("autodiscoverable", "Whether Workers in the local network may find the Manager by themselves. One that only this machine reaches is not advertised.",
 		func(c *Config) *bool { return &c.Autodiscoverable }),
@@ -82,7 +84,7 @@ var settings = []setting{
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"database_check_period", "files", "mqtt", "s3",
+	"files", "mqtt", "s3",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.

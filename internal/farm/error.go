@@ -28,7 +28,7 @@ const (
 	CodeUploading      Code = "uploading"          // somebody else is doing it, come back later: 425
 	CodeNotImplemented Code = "not_implemented"    // this Manager does not do it yet: 501
 	CodeBusy           Code = "busy"               // the database stays locked: 503, try again
-	CodeUnavailable    Code = "unavailable"        // it is switched off: 503, waiting does not help
+	CodeUnavailable    Code = "unavailable"        // it is switched off or suspended: 503, waiting does not help
 	CodeStorage        Code = "storage"            // a disk is full or failing: 507
 )
 

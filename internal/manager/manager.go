@@ -160,7 +160,10 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return err
 	}
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, operations.Run, clean.run, packer.Run, m.untilRestart}
+	care := &databaseCare{
+		check: db.Check, period: cfg.DatabaseCheckPeriod, log: m.opts.Log, suspend: scheduler.Suspend, resume: scheduler.Resume,
+	}
+	parts := []func(context.Context) error{scheduler.Run, types.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, m.untilRestart}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}

@@ -80,6 +80,9 @@ func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 		case !farm.IsNotExist(err):
 			return err
 		}
+		if s.Suspended() != "" {
+			return t.waitsFor(tx, w)
+		}
 		next, err := tx.NextTask(w)
 		if farm.IsNotExist(err) {
 			return t.waitsFor(tx, w)

@@ -18,6 +18,9 @@ func (s *Service) Submit(ctx context.Context, n farm.NewJob) (farm.Job, error) {
 	default:
 		return farm.Job{}, farm.Errorf(farm.CodeInvalid, "initial_status: a job starts queued or paused, not %q", n.InitialStatus)
 	}
+	if reason := s.Suspended(); reason != "" {
+		return farm.Job{}, farm.Errorf(farm.CodeUnavailable, "no jobs are taken: %s", reason)
+	}
 	var id string
 	err := s.store.DoAlone(ctx, func(tx *store.Tx) (err error) {
 		if id, err = tx.InsertJob(n); err != nil {

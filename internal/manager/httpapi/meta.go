@@ -33,6 +33,9 @@ func addonVersion(userAgent string) (string, bool) {
 }
 
 func (h *handlers) GetFarmStatus(ctx context.Context, _ api.GetFarmStatusRequestObject) (api.GetFarmStatusResponseObject, error) {
+	if reason := h.Sched.Suspended(); reason != "" {
+		return api.GetFarmStatus200JSONResponse{Status: api.FarmStatusInoperative, Problems: []string{reason}}, nil
+	}
 	jobs, err := h.Store.JobCounts(ctx)
 	if err != nil {
 		return nil, err
