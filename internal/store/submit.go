@@ -5,6 +5,7 @@ package store
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/micros"
 	"flamenco.farm/internal/store/query"
 )
 
@@ -37,7 +39,7 @@ func (tx *Tx) InsertJob(n farm.NewJob) (string, error) {
 	if err := tx.insertTasks(id, n.Tasks); err != nil {
 		return "", err
 	}
-	if err := tx.insertReady(id, tag, n); err != nil {
+	if err := tx.insertReady(id, tag, n.Priority, n.InitialStatus.Runnable(), readyOf(n.Tasks)); err != nil {
 		return "", err
 	}
 	tx.Changed(farm.Change{Kind: farm.ChangeJob, JobID: n.ID})
@@ -90,14 +92,41 @@ func (tx *Tx) insertSpec(job int64, spec farm.JobSpec) error {
 	})
 }
 
-// insertTasks writes tasks, commands and dependencies with several rows a statement.
 func (tx *Tx) insertTasks(job int64, tasks []farm.NewTask) error {
 	if err := checkDependencies(tasks); err != nil {
 		return err
 	}
-	rows := newBulk(tx, `tasks (uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, slot,
-        assignment, generation, on_disconnect, last_sequence, log_size, steps_completed, steps_total, lost, created_at,
-        updated_at, touched_at, revision)`, 23)
+	rows := make([]taskRow, len(tasks))
+	for i, t := range tasks {
+		open := len(distinct(t.Dependencies))
+		rows[i] = taskRow{
+			NewTask: t, status: farm.TaskQueued, open: open, ready: open == 0, stepsTotal: t.Steps(),
+			created: tx.stamp(), updated: tx.stamp(),
+		}
+	}
+	_, err := tx.insertTaskRows(job, rows)
+	return err
+}
+
+// taskRow is a task and what is stored beside what it was submitted with.
+type taskRow struct {
+	farm.NewTask
+	status                    farm.TaskStatus
+	activity                  string
+	open                      int // dependencies that are not completed
+	ready                     bool
+	worker                    sql.NullInt64
+	stepsCompleted            int
+	stepsTotal                int
+	logSize                   int64
+	created, updated, touched micros.Time
+}
+
+// insertTaskRows writes tasks, commands and dependencies with several rows a statement, and returns the ids of the rows.
+func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
+	rows := newBulk(tx, `tasks (uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, worker_id,
+        slot, assignment, generation, on_disconnect, last_sequence, log_size, steps_completed, steps_total, lost, created_at,
+        updated_at, touched_at, revision)`, 24)
 	for i, t := range tasks {
 		if t.ID == "" {
 			t.ID = uuid.NewString()
@@ -105,40 +134,36 @@ func (tx *Tx) insertTasks(job int64, tasks []farm.NewTask) error {
 		if t.OnDisconnect == "" {
 			t.OnDisconnect = farm.DefaultOnDisconnect(t.Type)
 		}
-		open := len(distinct(t.Dependencies))
-		err := rows.add(t.ID, job, i+1, t.Name, t.Type, string(farm.TaskQueued), t.Priority, "", open, open == 0, 0, "", 0,
-			string(t.OnDisconnect), 0, 0, 0, t.Steps(), 0, tx.stamp(), tx.stamp(), 0, 1)
+		err := rows.add(t.ID, job, i+1, t.Name, t.Type, string(t.status), t.Priority, t.activity, t.open, t.ready, t.worker, 0,
+			"", 0, string(t.OnDisconnect), 0, t.logSize, t.stepsCompleted, t.stepsTotal, 0, t.created, t.updated, t.touched, 1)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := rows.flush(); err != nil {
-		return err
+		return nil, err
 	}
 	ids, err := tx.taskIDs(job, len(tasks))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	specs := newBulk(tx, "task_specs (task_id, commands)", 2)
 	deps := newBulk(tx, "task_dependencies (task_id, dependency_id)", 2)
 	for i, t := range tasks {
 		commands, err := jsonText(t.Commands)
 		if err != nil {
-			return fmt.Errorf("commands of task %q: %w", t.Name, err)
+			return nil, fmt.Errorf("commands of task %q: %w", t.Name, err)
 		}
 		if err := specs.add(ids[i], commands); err != nil {
-			return err
+			return nil, err
 		}
 		for _, d := range distinct(t.Dependencies) {
 			if err := deps.add(ids[i], ids[d]); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	if err := specs.flush(); err != nil {
-		return err
-	}
-	return deps.flush()
+	return ids, errors.Join(specs.flush(), deps.flush())
 }
 
 // taskIDs lists the row ids of the tasks of a job by their index.
@@ -150,15 +175,20 @@ func (tx *Tx) taskIDs(job int64, n int) ([]int64, error) {
 	return ids, err
 }
 
-func (tx *Tx) insertReady(job, tag int64, n farm.NewJob) error {
+// readyOf counts, for each type, the tasks that can be handed out as they are submitted.
+func readyOf(tasks []farm.NewTask) map[string]int {
 	ready := map[string]int{}
-	for _, t := range n.Tasks {
+	for _, t := range tasks {
 		ready[t.Type] += b2i(len(t.Dependencies) == 0)
 	}
+	return ready
+}
+
+func (tx *Tx) insertReady(job, tag int64, priority int, runnable bool, ready map[string]int) error {
 	for taskType, count := range ready {
 		err := tx.q.InsertJobReady(tx.ctx, query.InsertJobReadyParams{
-			JobID: job, TaskType: taskType, TagID: nullID(tag), Priority: int64(n.Priority),
-			Runnable: n.InitialStatus.Runnable(), ReadyCount: int64(count),
+			JobID: job, TaskType: taskType, TagID: nullID(tag), Priority: int64(priority), Runnable: runnable,
+			ReadyCount: int64(count),
 		})
 		if err != nil {
 			return err

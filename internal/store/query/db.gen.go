@@ -177,6 +177,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertFailureStmt, err = db.PrepareContext(ctx, insertFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertFailure: %w", err)
 	}
+	if q.insertImportedJobStmt, err = db.PrepareContext(ctx, insertImportedJob); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertImportedJob: %w", err)
+	}
+	if q.insertImportedWorkerStmt, err = db.PrepareContext(ctx, insertImportedWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertImportedWorker: %w", err)
+	}
 	if q.insertJobStmt, err = db.PrepareContext(ctx, insertJob); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertJob: %w", err)
 	}
@@ -677,6 +683,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertFailureStmt: %w", cerr)
 		}
 	}
+	if q.insertImportedJobStmt != nil {
+		if cerr := q.insertImportedJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertImportedJobStmt: %w", cerr)
+		}
+	}
+	if q.insertImportedWorkerStmt != nil {
+		if cerr := q.insertImportedWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertImportedWorkerStmt: %w", cerr)
+		}
+	}
 	if q.insertJobStmt != nil {
 		if cerr := q.insertJobStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertJobStmt: %w", cerr)
@@ -1167,6 +1183,8 @@ type Queries struct {
 	insertAttemptStmt         *sql.Stmt
 	insertBlockStmt           *sql.Stmt
 	insertFailureStmt         *sql.Stmt
+	insertImportedJobStmt     *sql.Stmt
+	insertImportedWorkerStmt  *sql.Stmt
 	insertJobStmt             *sql.Stmt
 	insertJobReadyStmt        *sql.Stmt
 	insertJobSpecStmt         *sql.Stmt
@@ -1304,6 +1322,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertBlockStmt:           q.insertBlockStmt,
 		insertFailureStmt:         q.insertFailureStmt,
+		insertImportedJobStmt:     q.insertImportedJobStmt,
+		insertImportedWorkerStmt:  q.insertImportedWorkerStmt,
 		insertJobStmt:             q.insertJobStmt,
 		insertJobReadyStmt:        q.insertJobReadyStmt,
 		insertJobSpecStmt:         q.insertJobSpecStmt,

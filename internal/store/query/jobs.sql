@@ -109,3 +109,12 @@ JOIN workers w ON w.id = c.object_id WHERE c.what = 'worker' AND w.uuid = @uuid 
 
 -- name: DeleteBlocksOfType :exec
 DELETE FROM job_blocks WHERE job_id = @job_id AND task_type = @task_type;
+
+-- name: InsertImportedJob :one
+INSERT INTO jobs (uuid, project_id, name, type, priority, status, activity, tag_id, requeue_completed, n_queued, n_active,
+    n_completed, n_soft_failed, n_failed, n_canceled, n_paused, steps_completed, steps_total, created_at, updated_at,
+    delete_requested_at, revision)
+VALUES (@uuid, @project_id, @name, @type, @priority, @status, @activity, @tag_id, FALSE, @n_queued, 0, @n_completed,
+    @n_soft_failed, @n_failed, @n_canceled, @n_paused, @steps_completed, @steps_total, @created_at, @updated_at,
+    @delete_requested_at, 1)
+RETURNING id;

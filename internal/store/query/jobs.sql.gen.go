@@ -204,6 +204,65 @@ func (q *Queries) InsertBlock(ctx context.Context, arg InsertBlockParams) error 
 	return err
 }
 
+const insertImportedJob = `-- name: InsertImportedJob :one
+INSERT INTO jobs (uuid, project_id, name, type, priority, status, activity, tag_id, requeue_completed, n_queued, n_active,
+    n_completed, n_soft_failed, n_failed, n_canceled, n_paused, steps_completed, steps_total, created_at, updated_at,
+    delete_requested_at, revision)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, 0, $10,
+    $11, $12, $13, $14, $15, $16, $17, $18,
+    $19, 1)
+RETURNING id
+`
+
+type InsertImportedJobParams struct {
+	Uuid              string
+	ProjectID         int64
+	Name              string
+	Type              string
+	Priority          int64
+	Status            string
+	Activity          string
+	TagID             sql.NullInt64
+	NQueued           int64
+	NCompleted        int64
+	NSoftFailed       int64
+	NFailed           int64
+	NCanceled         int64
+	NPaused           int64
+	StepsCompleted    int64
+	StepsTotal        int64
+	CreatedAt         micros.Time
+	UpdatedAt         micros.Time
+	DeleteRequestedAt micros.Time
+}
+
+func (q *Queries) InsertImportedJob(ctx context.Context, arg InsertImportedJobParams) (int64, error) {
+	row := q.queryRow(ctx, q.insertImportedJobStmt, insertImportedJob,
+		arg.Uuid,
+		arg.ProjectID,
+		arg.Name,
+		arg.Type,
+		arg.Priority,
+		arg.Status,
+		arg.Activity,
+		arg.TagID,
+		arg.NQueued,
+		arg.NCompleted,
+		arg.NSoftFailed,
+		arg.NFailed,
+		arg.NCanceled,
+		arg.NPaused,
+		arg.StepsCompleted,
+		arg.StepsTotal,
+		arg.CreatedAt,
+		arg.UpdatedAt,
+		arg.DeleteRequestedAt,
+	)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const insertJob = `-- name: InsertJob :one
 INSERT INTO jobs (uuid, project_id, name, type, priority, status, activity, tag_id, requeue_completed, n_queued, n_active,
     n_completed, n_soft_failed, n_failed, n_canceled, n_paused, steps_completed, steps_total, created_at, updated_at,

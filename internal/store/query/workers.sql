@@ -83,3 +83,10 @@ WHERE w.deleted_at = 0 AND w.id <> @worker_id
 
 -- name: AnyWorkerByUUID :one
 SELECT * FROM workers WHERE uuid = @uuid;
+
+-- name: InsertImportedWorker :one
+INSERT INTO workers (uuid, secret, name, address, platform, software, status, status_requested, lazy_request,
+    can_restart, session, last_seen_at, created_at, updated_at, deleted_at, revision)
+VALUES (@uuid, @secret, @name, @address, @platform, @software, @status, @status_requested, @lazy_request,
+    @can_restart, '', @last_seen_at, @created_at, @updated_at, @deleted_at, 1)
+RETURNING id;

@@ -226,6 +226,53 @@ func (q *Queries) DeleteWorkerTaskTypes(ctx context.Context, workerID int64) err
 	return err
 }
 
+const insertImportedWorker = `-- name: InsertImportedWorker :one
+INSERT INTO workers (uuid, secret, name, address, platform, software, status, status_requested, lazy_request,
+    can_restart, session, last_seen_at, created_at, updated_at, deleted_at, revision)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, '', $11, $12, $13, $14, 1)
+RETURNING id
+`
+
+type InsertImportedWorkerParams struct {
+	Uuid            string
+	Secret          string
+	Name            string
+	Address         string
+	Platform        string
+	Software        string
+	Status          string
+	StatusRequested string
+	LazyRequest     bool
+	CanRestart      bool
+	LastSeenAt      micros.Time
+	CreatedAt       micros.Time
+	UpdatedAt       micros.Time
+	DeletedAt       micros.Time
+}
+
+func (q *Queries) InsertImportedWorker(ctx context.Context, arg InsertImportedWorkerParams) (int64, error) {
+	row := q.queryRow(ctx, q.insertImportedWorkerStmt, insertImportedWorker,
+		arg.Uuid,
+		arg.Secret,
+		arg.Name,
+		arg.Address,
+		arg.Platform,
+		arg.Software,
+		arg.Status,
+		arg.StatusRequested,
+		arg.LazyRequest,
+		arg.CanRestart,
+		arg.LastSeenAt,
+		arg.CreatedAt,
+		arg.UpdatedAt,
+		arg.DeletedAt,
+	)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const insertWorker = `-- name: InsertWorker :one
 
 INSERT INTO workers (uuid, secret, name, address, platform, software, status, status_requested, lazy_request,
