@@ -30,11 +30,11 @@ func (im *importer) importJobs(ctx context.Context) error {
 	}
 	done := 0
 	return im.old.each(ctx, "jobs", jobColumns, 8, func(r *row) error {
-		if im.opts.Progress != nil {
+		err := im.importJob(ctx, r)
+		if done++; err == nil && im.opts.Progress != nil {
 			im.opts.Progress(done, total)
 		}
-		done++
-		return im.importJob(ctx, r)
+		return err
 	})
 }
 

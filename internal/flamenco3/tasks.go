@@ -121,6 +121,9 @@ func (im *importer) readTask(r *row, j *store.ImportedJob) (t store.ImportedTask
 }
 
 func readCommands(text string, t *store.ImportedTask) (problem string) {
+	if text == "" {
+		return "its commands are missing or too large"
+	}
 	if err := readJSON(text, &t.Commands); err != nil {
 		return fmt.Sprintf("its commands are not understood: %s", err)
 	}

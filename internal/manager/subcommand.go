@@ -34,6 +34,10 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"shaman gc", "delete uploaded files that are old and in no checkout", shamanGCFlags},
 		{"cleanslate", "erase all jobs and tasks, with their logs and previews", cleanSlateFlags},
+		{"db check", "read the whole database and say what is wrong with it", databaseFlags(CheckDatabase)},
+		{"db migrate", "bring the schema of the database up to date, after making a copy", databaseFlags(MigrateDatabase)},
+		{"db vacuum", "write the database anew, as small as it can be", databaseFlags(VacuumDatabase)},
+		{"import-flamenco3", "bring over the farm of the Flamenco 3 Manager whose database is the argument PATH", importFlags},
 	}
 }
 
@@ -43,7 +47,7 @@ type admin struct {
 	logFlags   telemetry.Flags
 	log        *slog.Logger
 	executable string
-	args       []string // behind the flags
+	args       []string // beside the flags
 	in         io.Reader
 	terminal   bool // somebody can answer
 	out, errs  io.Writer
@@ -89,7 +93,7 @@ func (a *admin) run(ctx context.Context, args, env []string) int {
 
 func listSubcommands(w io.Writer) {
 	for _, c := range subcommands() {
-		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-16s %s\n", c.name, c.summary)
 	}
 	fmt.Fprintf(w, "  %-12s %s\n", service.Command, "runs the Manager as a service of the operating system")
 }
@@ -104,9 +108,19 @@ func (a *admin) parse(c subcommand, args []string) (do func(context.Context, *ad
 	a.logFlags.Register(flags)
 	flags.StringVar(&configPath, "config", config.FileName, "read the configuration from `PATH`")
 	do = c.flags(flags)
-	err = flags.Parse(args)
-	a.args = flags.Args()
+	a.args, err = parseAll(flags, args)
 	return do, configPath, err
+}
+
+// parseAll takes flags before and behind other words, and returns those.
+func parseAll(flags *flag.FlagSet, args []string) (words []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
+			return words, err
+		}
+		words = append(words, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
 }
 
 func (a *admin) load(path string, env []string) (err error) {
