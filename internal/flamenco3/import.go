@@ -95,7 +95,7 @@ func (im *importer) run(ctx context.Context) (err error) {
 		return err
 	}
 	if im.files != nil {
-		defer im.files.Close()
+		defer func() { err = errors.Join(err, im.files.Close()) }()
 	}
 	im.report.Version = im.old.version
 	im.report.Warnings = append(im.report.Warnings, im.old.warnings...)

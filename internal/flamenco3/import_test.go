@@ -59,7 +59,9 @@ func (f *newFarm) open(path string) {
 	}
 }
 
-func logName(jobID, taskID string) string { return "job-" + jobID[:4] + "/" + jobID + "/task-" + taskID + ".txt" }
+func logName(jobID, taskID string) string {
+	return "job-" + jobID[:4] + "/" + jobID + "/task-" + taskID + ".txt"
+}
 
 func (f *newFarm) target() flamenco3.Target {
 	f.schedules, f.rendered = nil, nil

@@ -64,7 +64,8 @@ func (tx *Tx) NextTask(w *Worker) (*Task, error) {
 }
 
 func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err error) {
-	rows, err := tx.db.StmtContext(tx.ctx, tx.claims.jobs).QueryContext(tx.ctx, w.id, after.priority, after.job, after.taskType, walkRows)
+	statement := tx.db.StmtContext(tx.ctx, tx.claims.jobs) //nolint:sqlclosecheck // closed with the transaction
+	rows, err := statement.QueryContext(tx.ctx, w.id, after.priority, after.job, after.taskType, walkRows)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,8 @@ func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err erro
 }
 
 func (tx *Tx) bestTask(w *Worker, r readyRow) (c candidate, err error) {
-	row := tx.db.StmtContext(tx.ctx, tx.claims.task).QueryRowContext(tx.ctx, r.job, r.taskType, w.id)
+	statement := tx.db.StmtContext(tx.ctx, tx.claims.task) //nolint:sqlclosecheck // closed with the transaction
+	row := statement.QueryRowContext(tx.ctx, r.job, r.taskType, w.id)
 	err = row.Scan(&c.task, &c.priority, &c.index)
 	if errors.Is(err, sql.ErrNoRows) {
 		return candidate{}, nil

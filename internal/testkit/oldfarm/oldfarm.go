@@ -104,7 +104,9 @@ func (f *Farm) ID() string {
 }
 
 // At is a time as the old Manager writes it.
-func At(after time.Duration) string { return Moment.Add(after).Format("2006-01-02 15:04:05.999999999-07:00") }
+func At(after time.Duration) string {
+	return Moment.Add(after).Format("2006-01-02 15:04:05.999999999-07:00")
+}
 
 // Tag adds a worker tag.
 func (f *Farm) Tag(name string) (row int64, id string) {
