@@ -343,3 +343,25 @@ func killAt(t *testing.T, at int, old *oldfarm.Farm, f *newFarm) {
 	}
 	_ = child.Wait() // it was killed
 }
+
+func TestWhatAKilledRunLeftOfAFileIsReplaced(t *testing.T) {
+	t.Parallel()
+	old, f := setup(t)
+	job, jobID := old.Job("render", "completed")
+	_, taskID := old.Task(job, 1, "misc", "completed")
+	old.File(jobID, "task-"+taskID+".txt", "a line\n")
+	name := logName(jobID, taskID)
+	if err := f.storage.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.storage.WriteFile(name+".importing", bytes.Repeat([]byte("half"), 100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.imports(old, flamenco3.Options{})
+	if text := f.file(name); text != "a line\n" {
+		t.Errorf("the log is %q", text)
+	}
+	if files, err := os.ReadDir(filepath.Join(f.storage.Name(), filepath.Dir(name))); err != nil || len(files) != 1 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
