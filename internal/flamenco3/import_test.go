@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -350,6 +351,9 @@ func TestAJobOnItsWayArrives(t *testing.T) {
 			old.Task(job, n+1, "misc", status)
 		}
 	}
+	going, goingID := old.Job("going", "queued") // somebody deleted it, and the Manager had not come to it
+	old.Task(going, 1, "misc", "queued")
+	old.Exec("UPDATE jobs SET delete_requested_at = ? WHERE id = ?", oldfarm.At(time.Hour), going)
 	over, overID := old.Job("over", "active") // its last task was completed when the Manager stopped
 	old.Task(over, 1, "misc", "completed")
 	hopeless, hopelessID := old.Job("hopeless", "active")
@@ -374,7 +378,10 @@ func TestAJobOnItsWayArrives(t *testing.T) {
 			t.Errorf("job %q is %s, not %s", j.Name, j.Status, want)
 		}
 	}
-	if unsettled, err := f.store.UnsettledJobs(t.Context()); err != nil || len(unsettled) != 0 {
+	if j := f.job(goingID); !j.DeleteRequestedAt.Equal(oldfarm.Moment.Add(time.Hour)) {
+		t.Errorf("a job that was to be deleted: %+v", j)
+	}
+	if unsettled, err := f.store.UnsettledJobs(t.Context()); err != nil || !slices.Equal(unsettled, []string{goingID}) {
 		t.Errorf("unsettled: %v, %v", unsettled, err)
 	}
 	if len(r.Problems) != 2 {
