@@ -216,6 +216,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.jobByUUIDStmt, err = db.PrepareContext(ctx, jobByUUID); err != nil {
 		return nil, fmt.Errorf("error preparing query JobByUUID: %w", err)
 	}
+	if q.jobRenderedAtStmt, err = db.PrepareContext(ctx, jobRenderedAt); err != nil {
+		return nil, fmt.Errorf("error preparing query JobRenderedAt: %w", err)
+	}
 	if q.jobSpecStmt, err = db.PrepareContext(ctx, jobSpec); err != nil {
 		return nil, fmt.Errorf("error preparing query JobSpec: %w", err)
 	}
@@ -230,6 +233,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.jobsWithFailuresStmt, err = db.PrepareContext(ctx, jobsWithFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query JobsWithFailures: %w", err)
+	}
+	if q.lastRenderedJobStmt, err = db.PrepareContext(ctx, lastRenderedJob); err != nil {
+		return nil, fmt.Errorf("error preparing query LastRenderedJob: %w", err)
 	}
 	if q.liveJobsWithTagStmt, err = db.PrepareContext(ctx, liveJobsWithTag); err != nil {
 		return nil, fmt.Errorf("error preparing query LiveJobsWithTag: %w", err)
@@ -293,6 +299,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.setJobReadyFromJobStmt, err = db.PrepareContext(ctx, setJobReadyFromJob); err != nil {
 		return nil, fmt.Errorf("error preparing query SetJobReadyFromJob: %w", err)
+	}
+	if q.setLastRenderedStmt, err = db.PrepareContext(ctx, setLastRendered); err != nil {
+		return nil, fmt.Errorf("error preparing query SetLastRendered: %w", err)
 	}
 	if q.setLogsStateStmt, err = db.PrepareContext(ctx, setLogsState); err != nil {
 		return nil, fmt.Errorf("error preparing query SetLogsState: %w", err)
@@ -748,6 +757,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing jobByUUIDStmt: %w", cerr)
 		}
 	}
+	if q.jobRenderedAtStmt != nil {
+		if cerr := q.jobRenderedAtStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing jobRenderedAtStmt: %w", cerr)
+		}
+	}
 	if q.jobSpecStmt != nil {
 		if cerr := q.jobSpecStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing jobSpecStmt: %w", cerr)
@@ -771,6 +785,11 @@ func (q *Queries) Close() error {
 	if q.jobsWithFailuresStmt != nil {
 		if cerr := q.jobsWithFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing jobsWithFailuresStmt: %w", cerr)
+		}
+	}
+	if q.lastRenderedJobStmt != nil {
+		if cerr := q.lastRenderedJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastRenderedJobStmt: %w", cerr)
 		}
 	}
 	if q.liveJobsWithTagStmt != nil {
@@ -876,6 +895,11 @@ func (q *Queries) Close() error {
 	if q.setJobReadyFromJobStmt != nil {
 		if cerr := q.setJobReadyFromJobStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setJobReadyFromJobStmt: %w", cerr)
+		}
+	}
+	if q.setLastRenderedStmt != nil {
+		if cerr := q.setLastRenderedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setLastRenderedStmt: %w", cerr)
 		}
 	}
 	if q.setLogsStateStmt != nil {
@@ -1196,11 +1220,13 @@ type Queries struct {
 	insertWorkerTagStmt       *sql.Stmt
 	insertWorkerTaskTypeStmt  *sql.Stmt
 	jobByUUIDStmt             *sql.Stmt
+	jobRenderedAtStmt         *sql.Stmt
 	jobSpecStmt               *sql.Stmt
 	jobStatusChangesStmt      *sql.Stmt
 	jobsByLogsStateStmt       *sql.Stmt
 	jobsToMarkStmt            *sql.Stmt
 	jobsWithFailuresStmt      *sql.Stmt
+	lastRenderedJobStmt       *sql.Stmt
 	liveJobsWithTagStmt       *sql.Stmt
 	lockByNameStmt            *sql.Stmt
 	lockJobStmt               *sql.Stmt
@@ -1222,6 +1248,7 @@ type Queries struct {
 	runningOperationsStmt     *sql.Stmt
 	saveSleepScheduleStmt     *sql.Stmt
 	setJobReadyFromJobStmt    *sql.Stmt
+	setLastRenderedStmt       *sql.Stmt
 	setLogsStateStmt          *sql.Stmt
 	shrinkJobStmt             *sql.Stmt
 	silentWorkersStmt         *sql.Stmt
@@ -1335,11 +1362,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertWorkerTagStmt:       q.insertWorkerTagStmt,
 		insertWorkerTaskTypeStmt:  q.insertWorkerTaskTypeStmt,
 		jobByUUIDStmt:             q.jobByUUIDStmt,
+		jobRenderedAtStmt:         q.jobRenderedAtStmt,
 		jobSpecStmt:               q.jobSpecStmt,
 		jobStatusChangesStmt:      q.jobStatusChangesStmt,
 		jobsByLogsStateStmt:       q.jobsByLogsStateStmt,
 		jobsToMarkStmt:            q.jobsToMarkStmt,
 		jobsWithFailuresStmt:      q.jobsWithFailuresStmt,
+		lastRenderedJobStmt:       q.lastRenderedJobStmt,
 		liveJobsWithTagStmt:       q.liveJobsWithTagStmt,
 		lockByNameStmt:            q.lockByNameStmt,
 		lockJobStmt:               q.lockJobStmt,
@@ -1361,6 +1390,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		runningOperationsStmt:     q.runningOperationsStmt,
 		saveSleepScheduleStmt:     q.saveSleepScheduleStmt,
 		setJobReadyFromJobStmt:    q.setJobReadyFromJobStmt,
+		setLastRenderedStmt:       q.setLastRenderedStmt,
 		setLogsStateStmt:          q.setLogsStateStmt,
 		shrinkJobStmt:             q.shrinkJobStmt,
 		silentWorkersStmt:         q.silentWorkersStmt,

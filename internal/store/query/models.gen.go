@@ -85,6 +85,11 @@ type JobSpec struct {
 	SubmitterPlatform string
 }
 
+type LastRendered struct {
+	JobID      int64
+	RenderedAt micros.Time
+}
+
 type Lock struct {
 	Name    string
 	Owner   string

@@ -49,6 +49,7 @@ func Run(t *testing.T, open Open) {
 		{"operation", operationTests()},
 		{"schedule", scheduleTests()},
 		{"log", logTests()},
+		{"last rendered", lastRenderedTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {

@@ -105,6 +105,13 @@ CREATE TABLE job_specs (
 );
 CREATE INDEX job_specs_by_checkout ON job_specs (shaman_checkout_id) WHERE shaman_checkout_id <> '';
 
+-- The jobs that have a picture of what was rendered last. The times differ, so that one is the newest.
+CREATE TABLE last_rendered (
+    job_id INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+    rendered_at BIGINT NOT NULL
+);
+CREATE INDEX last_rendered_newest ON last_rendered (rendered_at);
+
 -- First level of a claim: how many tasks of a type wait in a job. Tag, priority and runnable are copies from the job.
 CREATE TABLE job_ready (
     job_id BIGINT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -266,6 +273,7 @@ DROP TABLE task_specs;
 DROP TABLE tasks;
 DROP TABLE job_blocks;
 DROP TABLE job_ready;
+DROP TABLE last_rendered;
 DROP TABLE job_specs;
 DROP TABLE jobs;
 DROP TABLE sleep_schedules;
