@@ -244,7 +244,7 @@ type ClientInterface interface {
 
 	// FetchGlobalLastRenderedInfo Find the newest picture of the farm
 	//
-	// The last picture that any job produced.
+	// The last picture that any job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`.
 	//
 	// Corresponds with GET /api/v3/jobs/last-rendered (the `FetchGlobalLastRenderedInfo` operationId).
 	FetchGlobalLastRenderedInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -322,7 +322,7 @@ type ClientInterface interface {
 
 	// FetchJobLastRenderedInfo Find the newest picture of a job
 	//
-	// The last picture that a task of the job produced.
+	// The last picture that a task of the job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`. A job that does not exist has no picture.
 	//
 	// Corresponds with GET /api/v3/jobs/{job_id}/last-rendered (the `FetchJobLastRenderedInfo` operationId).
 	FetchJobLastRenderedInfo(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -794,7 +794,7 @@ type ClientInterface interface {
 
 	// TaskOutputProducedWithBody Send a picture of what was rendered last
 	//
-	// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer; a picture that cannot be decoded is dropped without notice.
+	// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer: a newer one of the same job replaces one that still waits, and one that cannot be decoded is dropped without notice.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1134,7 +1134,7 @@ func (c *Client) SubmitJobCheck(ctx context.Context, body SubmitJobCheckJSONRequ
 
 // FetchGlobalLastRenderedInfo Find the newest picture of the farm
 //
-// The last picture that any job produced.
+// The last picture that any job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`.
 //
 // Corresponds with GET /api/v3/jobs/last-rendered (the `FetchGlobalLastRenderedInfo` operationId).
 func (c *Client) FetchGlobalLastRenderedInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1312,7 +1312,7 @@ func (c *Client) FetchJobBlocklist(ctx context.Context, jobID JobID, reqEditors 
 
 // FetchJobLastRenderedInfo Find the newest picture of a job
 //
-// The last picture that a task of the job produced.
+// The last picture that a task of the job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`. A job that does not exist has no picture.
 //
 // Corresponds with GET /api/v3/jobs/{job_id}/last-rendered (the `FetchJobLastRenderedInfo` operationId).
 func (c *Client) FetchJobLastRenderedInfo(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2364,7 +2364,7 @@ func (c *Client) MayWorkerRun(ctx context.Context, taskID TaskID, params *MayWor
 
 // TaskOutputProducedWithBody Send a picture of what was rendered last
 //
-// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer; a picture that cannot be decoded is dropped without notice.
+// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer: a newer one of the same job replaces one that still waits, and one that cannot be decoded is dropped without notice.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5587,7 +5587,7 @@ type ClientWithResponsesInterface interface {
 
 	// FetchGlobalLastRenderedInfoWithResponse Find the newest picture of the farm
 	//
-	// The last picture that any job produced.
+	// The last picture that any job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5677,7 +5677,7 @@ type ClientWithResponsesInterface interface {
 
 	// FetchJobLastRenderedInfoWithResponse Find the newest picture of a job
 	//
-	// The last picture that a task of the job produced.
+	// The last picture that a task of the job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`. A job that does not exist has no picture.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6199,7 +6199,7 @@ type ClientWithResponsesInterface interface {
 
 	// TaskOutputProducedWithBodyWithResponse Send a picture of what was rendered last
 	//
-	// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer; a picture that cannot be decoded is dropped without notice.
+	// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer: a newer one of the same job replaces one that still waits, and one that cannot be decoded is dropped without notice.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9020,8 +9020,6 @@ type TaskOutputProducedResponse struct {
 	JSON429 *Error
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Unavailable
-	// JSON507 the response for an HTTP 507 `application/json` response
-	JSON507 *StorageFull
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Failure
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -9324,7 +9322,7 @@ func (c *ClientWithResponses) SubmitJobCheckWithResponse(ctx context.Context, bo
 
 // FetchGlobalLastRenderedInfoWithResponse Find the newest picture of the farm
 //
-// The last picture that any job produced.
+// The last picture that any job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9474,7 +9472,7 @@ func (c *ClientWithResponses) FetchJobBlocklistWithResponse(ctx context.Context,
 
 // FetchJobLastRenderedInfoWithResponse Find the newest picture of a job
 //
-// The last picture that a task of the job produced.
+// The last picture that a task of the job produced. Its addresses stay the same when the next one comes; ask for it with `If-None-Match`. A job that does not exist has no picture.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10344,7 +10342,7 @@ func (c *ClientWithResponses) MayWorkerRunWithResponse(ctx context.Context, task
 
 // TaskOutputProducedWithBodyWithResponse Send a picture of what was rendered last
 //
-// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer; a picture that cannot be decoded is dropped without notice.
+// The picture becomes the preview of the job and of the farm, in three sizes. It is handled after the answer: a newer one of the same job replaces one that still waits, and one that cannot be decoded is dropped without notice.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14428,13 +14426,6 @@ func ParseTaskOutputProducedResponse(rsp *http.Response) (*TaskOutputProducedRes
 			return nil, err
 		}
 		response.JSON503 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
-		var dest StorageFull
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.JSON507 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failure
