@@ -11,17 +11,20 @@ import (
 
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager"
+	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/service"
 )
 
 func main() {
-	// A Manager starts itself to compile jobs and to run operations, and talks to it over a pipe.
+	// A Manager starts itself to compile jobs, to shrink pictures and to run operations, and talks to it over pipes.
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case jobtype.CompileArg:
 			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
 		case manager.OperationArg:
 			os.Exit(manager.OperationMain(os.Stdin, os.Stdout, os.Stderr, nil))
+		case preview.ConvertArg:
+			os.Exit(preview.ChildMain(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 		}
 	}
 	signals := make(chan os.Signal, 1)

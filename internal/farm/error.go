@@ -26,6 +26,7 @@ const (
 	CodeIllegal        Code = "illegal_transition" // the status may not follow the present one: 422
 	CodeMissing        Code = "missing"            // something it needs is not there yet: 424
 	CodeUploading      Code = "uploading"          // somebody else is doing it, come back later: 425
+	CodeFull           Code = "full"               // a queue has no room, and what was sent is dropped: 429
 	CodeNotImplemented Code = "not_implemented"    // this Manager does not do it yet: 501
 	CodeBusy           Code = "busy"               // the database stays locked: 503, try again
 	CodeUnavailable    Code = "unavailable"        // it is switched off or suspended: 503, waiting does not help

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/blob/file"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/discover"
 	"flamenco.farm/internal/event"
@@ -24,6 +25,7 @@ import (
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/operation"
+	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
@@ -44,8 +46,8 @@ type Options struct {
 
 	// ScriptsDir holds job types of the farm's own, "" = only the built-in ones.
 	ScriptsDir string
-	// Executable is the program that compiles jobs when started with __compile, and that runs an operation when started with
-	// OperationArg; "" = the running one.
+	// Executable is the program that compiles jobs when started with __compile, shrinks pictures with __preview and runs an
+	// operation with OperationArg; "" = the running one.
 	Executable string
 	// OnListen hears the address once requests are answered; nil = nobody wants to know.
 	OnListen func(net.Addr)
@@ -85,6 +87,11 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("opening the local storage: %w", err)
 	}
 	defer func() { err = errors.Join(err, files.Close()) }()
+	local, err := file.New(cfg.LocalStorage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, local.Close()) }()
 	if err := makeSharedStorage(cfg.SharedStorage); err != nil {
 		return err
 	}
@@ -149,9 +156,10 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	start := func(ctx context.Context, kind string, params any, who string) error {
 		return startOperation(ctx, operations, kind, params, who)
 	}
+	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: local, Folder: tasklog.Folder, Executable: m.opts.Executable})
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
-		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
+		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
 		Description: description,
 		Operations: operations, Admin: admin,
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
@@ -163,7 +171,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	care := &databaseCare{
 		check: db.Check, period: cfg.DatabaseCheckPeriod, log: m.opts.Log, suspend: scheduler.Suspend, resume: scheduler.Resume,
 	}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, m.untilRestart}
+	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, m.untilRestart}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}

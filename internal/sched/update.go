@@ -295,6 +295,26 @@ func (s *Service) MayRun(ctx context.Context, c Caller, taskID, assignment strin
 	return s.touch(ctx, u)
 }
 
+// MayShow tells whether a worker may send a picture of a task's output, and of which job it is. Whoever got the task last may,
+// also when it has ended meanwhile: the picture of its last frame is often later than its last update.
+func (s *Service) MayShow(ctx context.Context, c Caller, taskID, assignment string) (jobID string, err error) {
+	t, err := s.store.PeekTask(ctx, taskID)
+	if farm.IsNotExist(err) {
+		return "", farm.Errorf(farm.CodeNotFound, "there is no task %s", taskID)
+	}
+	if err != nil {
+		return "", err
+	}
+	u := Update{Caller: c, TaskID: taskID, Assignment: assignment}
+	if !u.isLast(t) {
+		return "", farm.Errorf(farm.CodeNotAssigned, "task %s is not assigned to this worker any more", taskID)
+	}
+	if t.Status == farm.TaskActive && !s.fresh(t.Touched) {
+		_, err = s.touch(ctx, u)
+	}
+	return t.JobID, err
+}
+
 // fresh reports whether a time need not be written again yet.
 func (s *Service) fresh(t time.Time) bool { return time.Since(t) < s.writeEvery() }
 

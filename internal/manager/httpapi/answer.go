@@ -41,6 +41,8 @@ func statusOf(code farm.Code) int {
 		return http.StatusFailedDependency
 	case farm.CodeUploading:
 		return http.StatusTooEarly
+	case farm.CodeFull:
+		return http.StatusTooManyRequests
 	case farm.CodeNotImplemented:
 		return http.StatusNotImplemented
 	case farm.CodeBusy, farm.CodeUnavailable:
@@ -113,11 +115,3 @@ func (g *gate) answerUnknown(message string) http.HandlerFunc {
 		}{message})
 	}
 }
-
-// answerLater is for operations that the Manager does not do yet.
-func (g *gate) answerLater(w http.ResponseWriter, r *http.Request) {
-	g.answerError(w, r, errLater)
-}
-
-// errLater is the answer of operations that this version of the Manager does not have yet.
-var errLater = farm.Errorf(farm.CodeNotImplemented, "this Manager cannot do that yet")

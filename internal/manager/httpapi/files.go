@@ -124,8 +124,13 @@ func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer file.Close()
+	if info, err = file.Stat(); err != nil { // another one may have taken its place
+		notFound(w)
+		return
+	}
 	w.Header().Set("Content-Type", jobFileType(name))
-	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Cache-Control", "no-cache") // ask each time; the answer is 304 while nothing has changed
+	w.Header().Set("ETag", etag(info.ModTime().UnixNano(), info.Size()))
 	http.ServeContent(w, r, "", info.ModTime(), file)
 }
 

@@ -18,6 +18,7 @@ import (
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/jobtype"
 	operations "flamenco.farm/internal/operation"
+	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/setup"
 	"flamenco.farm/internal/shaman"
@@ -37,6 +38,7 @@ type Options struct {
 	JobTypes  *jobtype.Service
 	Variables func() *variables.Set // asked for each request: they change with the configuration
 	TaskLogs  *tasklog.Store
+	Previews  *preview.Service
 	Workers   *auth.Workers
 	Files     *os.Root      // the local storage, whose job folders are served
 	Shaman    *shaman.Store // nil = switched off
@@ -87,7 +89,7 @@ func (h *handlers) mountOperations(router chi.Router, gate *gate) {
 		Middlewares:      []api.MiddlewareFunc{gate.admit},
 		ErrorHandlerFunc: gate.answerBadRequest,
 	})
-	router.With(gate.admit).Post("/api/v3/worker/task/{task_id}/output-produced", gate.answerLater)
+	router.With(gate.admit).Post("/api/v3/worker/task/{task_id}/output-produced", h.takeOutput(gate))
 }
 
 // stopKey is the key of the context that ends when the server stops.

@@ -20,6 +20,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/preview"
 	"flamenco.farm/pkg/api"
 )
 
@@ -48,6 +49,7 @@ type operation struct {
 	bodyLimit  int64
 	neverFails bool // an answer from 500 up would make Workers forget who they are or what they did
 	byHand     bool
+	wantsBody  bool
 	wantsJSON  bool
 	streams    bool // the handler reads the body, which may be of any length
 	route      routers.Route
@@ -74,6 +76,7 @@ func newDocument() (*document, error) {
 				bodyLimit:  bodyLimit(op.OperationID),
 				neverFails: op.OperationID == "signOn" || op.OperationID == "taskUpdate",
 				byHand:     slices.Contains(checkedByHand, op.OperationID),
+				wantsBody:  op.RequestBody != nil,
 				wantsJSON:  op.RequestBody != nil && op.RequestBody.Value.Content.Get("application/json") != nil,
 				route:      routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
 				streams:    op.OperationID == "shamanFileStore",
@@ -92,6 +95,8 @@ func bodyLimit(operationID string) int64 {
 		return math.MaxInt64 // the store stops at the size that the path names
 	case "taskUpdate":
 		return updateLimit
+	case "taskOutputProduced":
+		return 2 * preview.MaxSize // its handler has a limit, and reads on to answer
 	}
 	return ordinaryLimit
 }
@@ -143,8 +148,11 @@ func (op *operation) validateEnd(r *http.Request) error {
 }
 
 func (op *operation) validateByHand(r *http.Request) error {
-	if !op.wantsJSON {
+	if !op.wantsBody {
 		return drain(r)
+	}
+	if !op.wantsJSON {
+		return nil // its handler knows what it takes
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !strings.Contains(kind, "json") {
 		return farm.Errorf(farm.CodeInvalid, "request body has an error: header Content-Type has unexpected value %q", r.Header.Get("Content-Type"))

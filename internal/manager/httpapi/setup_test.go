@@ -23,11 +23,13 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/blob/file"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/operation"
+	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/sched"
 	assistant "flamenco.farm/internal/setup"
 	"flamenco.farm/internal/store"
@@ -36,10 +38,13 @@ import (
 	"flamenco.farm/pkg/api"
 )
 
-// TestMain lets the test program compile jobs for itself, as flamenco-manager does.
+// TestMain lets the test program compile jobs and shrink pictures for itself, as flamenco-manager does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "__compile" {
 		os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+	}
+	if len(os.Args) > 1 && os.Args[1] == preview.ConvertArg {
+		os.Exit(preview.ChildMain(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -67,6 +72,23 @@ type server struct {
 	routes  routers.Router
 	began   chan string // path of each request
 	ended   chan string // path of each request that was answered or given up
+
+	pictured chan string // job of each picture that was stored
+}
+
+// run runs a part of the Manager until the test ends.
+func run(t *testing.T, part func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = part(ctx) // that ctx has ended
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
 }
 
 // holding makes requests for a task wait for long.
@@ -81,7 +103,7 @@ func setup(t *testing.T, change ...func(*sched.Options)) *server {
 func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sched.Options)) *server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &server{t: t, storage: filepath.Join(dir, "storage"), began: make(chan string, 1000), ended: make(chan string, 1000)}
+	s := &server{t: t, storage: filepath.Join(dir, "storage"), began: make(chan string, 1000), ended: make(chan string, 1000), pictured: make(chan string, 100)}
 	log := slog.New(slog.DiscardHandler)
 	must := func(err error) {
 		t.Helper()
@@ -124,11 +146,18 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 		"who":  {Values: []variables.Value{{Platforms: []string{"linux"}, Value: "penguin"}, {Platforms: []string{"all"}, Value: "world"}}},
 		"farm": {TwoWay: true, Values: []variables.Value{{Platforms: []string{"linux"}, Value: "/farm"}, {Platforms: []string{"windows"}, Value: `F:\`}}},
 	}, "/farm/shared")
+	local, err := file.New(s.storage)
+	must(err)
+	t.Cleanup(func() { local.Close() })
+	previews := preview.New(preview.Options{
+		Log: log, Store: s.store, Files: local, Folder: tasklog.Folder, OnStored: func(jobID string, _ preview.Info) { s.pictured <- jobID },
+	})
+	run(t, previews.Run)
 	apiOptions := httpapi.Options{
 		Operations: s.ops, Deletion: deletion{scheduler, s.ops}, Admin: s.admin,
 		Log: log, Config: config.Fixed(config.Config{ManagerName: "Test Farm", SharedStorage: "/farm/shared"}),
 		Setup: assistant.New(assistant.Options{Base: dir, Install: dir, MayRun: func(string) bool { return false }}),
-		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Workers: workers, Files: files,
+		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Previews: previews, Workers: workers, Files: files,
 		Variables: func() *variables.Set { return set },
 	}
 	adjust(&apiOptions)
