@@ -161,7 +161,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
 		Description: description,
-		Operations: operations, Admin: admin,
+		Operations:  operations, Admin: admin,
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
 	if err != nil {

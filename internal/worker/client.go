@@ -4,6 +4,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,8 @@ func newClient(managers []string, userAgent string) *client {
 type call struct {
 	method  string
 	path    string
-	body    any // nil, []byte of JSON, or what to encode as JSON
+	body    any    // nil, []byte, or what to encode as JSON
+	kind    string // content type of body, "" = JSON
 	headers map[string]string
 	timeout time.Duration // 0 = callTimeout
 	open    bool          // without credentials
@@ -195,7 +197,7 @@ func (c *client) request(ctx context.Context, k call, base string, creds credent
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", cmp.Or(k.kind, "application/json"))
 	}
 	if k.open {
 		return req, nil

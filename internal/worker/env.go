@@ -42,6 +42,7 @@ func (w *Worker) guardedRun(ctx context.Context, r *run, c command.Command) (err
 	return c.Run(ctx, command.Env{
 		Log:            r.report.line,
 		Step:           func(n int) { r.report.step(n, "Progress") },
+		Output:         func(path string) { w.pictures.Offer(r.output(path)) },
 		Assignment:     r.assignment,
 		Home:           w.opts.Home,
 		OOMScoreAdjust: w.opts.OOMScoreAdjust,

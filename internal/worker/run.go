@@ -79,6 +79,9 @@ func (w *Worker) perform(ctx context.Context, r *run) error {
 	w.setRunning(nil)
 	settled()
 	defer cancel(nil)
+	if running.Err() != nil {
+		w.pictures.Drop(r.assignment)
+	}
 	log = log.With("took", time.Since(began).Round(time.Millisecond))
 
 	switch cause := context.Cause(running); {

@@ -19,7 +19,9 @@ import (
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/version"
+	"flamenco.farm/internal/worker/command"
 	"flamenco.farm/internal/worker/outbox"
+	"flamenco.farm/internal/worker/preview"
 	"flamenco.farm/internal/worker/process"
 )
 
@@ -59,6 +61,8 @@ type Worker struct {
 	client  *client
 	box     *outbox.Box
 	checker *checker
+
+	pictures *preview.Uploader
 
 	signedOn bool
 	mu       sync.Mutex
@@ -112,7 +116,12 @@ func New(opts Options) (*Worker, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	agent := fmt.Sprintf("Flamenco/%s (%s)", version.Version, version.Commit)
-	return &Worker{opts: opts, log: opts.Log, timing: defaultTiming(), client: newClient(managers, agent), checker: newChecker(opts.Checks)}, nil
+	w := &Worker{opts: opts, log: opts.Log, timing: defaultTiming(), client: newClient(managers, agent), checker: newChecker(opts.Checks)}
+	w.pictures = preview.New(preview.Options{
+		Log: opts.Log, Home: opts.Home, Send: w.sendPicture,
+		FFmpeg: func() (string, error) { return command.FindFFmpeg("ffmpeg", "") },
+	})
+	return w, nil
 }
 
 // Run works until the Manager asks for an end (nil) or a restart (ErrRestart), or until ctx ends (its cause). It lets the
@@ -155,7 +164,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return w.inSession(ctx)
 }
 
-// inSession runs the states with a sender beside them, and ends the session whatever happened.
+// inSession runs the states with a sender and an uploader of pictures beside them, and ends the session whatever happened.
 func (w *Worker) inSession(ctx context.Context) error {
 	// Delivery outlives ctx, because the end of a running task has to be reported.
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
@@ -165,7 +174,15 @@ func (w *Worker) inSession(ctx context.Context) error {
 		pause := outbox.Backoff{Min: w.timing.update, Max: w.timing.updateMax}
 		_ = w.box.Run(sending, pause, w.deliver, w.refused) // ends with sending only
 	}()
+	showing, stopShowing := context.WithCancel(ctx)
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		w.pictures.Serve(showing)
+	}()
 	err := w.guarded(ctx)
+	stopShowing()
+	<-shown
 	w.flush(context.WithoutCancel(ctx))
 	stopSending()
 	<-sent
