@@ -69,8 +69,9 @@ function compileJob(job) {
 // farm is a Manager and one Worker, in a folder of their own.
 type farm struct {
 	*client.Client
-	folder string
-	worker *os.Process
+	folder  string
+	address string
+	worker  *os.Process
 }
 
 // startFarm starts both, with the program to take for Blender. They end with the test.
@@ -78,6 +79,7 @@ func startFarm(t testing.TB, blender string) *farm {
 	t.Helper()
 	f := &farm{folder: t.TempDir()}
 	address := freeAddress(t)
+	f.address = address
 	f.start(t, "flamenco-manager", fmt.Sprintf(`_meta: {version: 3}
 listen: %q
 local_manager_storage_path: %q
