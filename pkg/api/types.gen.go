@@ -1581,6 +1581,9 @@ type WorkerSignOn struct {
 	// Name Its name for people, which replaces the former one.
 	Name string `json:"name"`
 
+	// Session The ID of the new session, chosen by the Worker. The same sign-on again, sent twice or late, then changes nothing. Not in Flamenco 3.
+	Session *string `json:"session,omitempty"`
+
 	// SoftwareVersion The version of the Worker program.
 	SoftwareVersion string `json:"software_version"`
 
