@@ -30,6 +30,8 @@ type SignOn struct {
 	Software   string
 	TaskTypes  []string
 	CanRestart bool
+	// Session is the ID of the new session, so that the same sign-on heard again is known as such; "" = it gets one.
+	Session string
 }
 
 // SignedOn is the answer to a sign-on: the status to take, the new session and how long its lease lasts.

@@ -168,8 +168,9 @@ func call[T any](ctx context.Context, n *network, do func(ctx context.Context) (
 		return do(ctx)
 	case 3: // given up by the Worker, but on its way
 		n.all.Go(func() {
-			sleep(ctx, time.Duration(n.random(150))*time.Second)
-			_, _ = do(ctx)
+			if sleep(ctx, time.Duration(n.random(150))*time.Second); ctx.Err() == nil {
+				_, _ = do(ctx)
+			}
 		})
 		return answer, errNetwork
 	}
@@ -234,8 +235,11 @@ func (w *simulated) silence() time.Duration {
 }
 
 func (w *simulated) live(ctx context.Context) {
-	on, err := until(ctx, w, func(ctx context.Context) (sched.SignedOn, error) {
-		return w.SignOn(ctx, w.id, sched.SignOn{Name: w.id[:8], TaskTypes: []string{"blender", "misc"}})
+	life, end := context.WithCancel(ctx) // a sign-on that is still on its way ends with the connections of its process
+	defer end()
+	session := uuid.NewString()
+	on, err := until(life, w, func(ctx context.Context) (sched.SignedOn, error) {
+		return w.SignOn(ctx, w.id, sched.SignOn{Name: w.id[:8], TaskTypes: []string{"blender", "misc"}, Session: session})
 	})
 	if err != nil {
 		return

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
@@ -387,5 +389,41 @@ func TestAHeldRequestKeepsTheLease(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		h.waits()
 		w.is(farm.WorkerAwake)
+	})
+}
+
+func TestASignOnThatIsHeardAgainChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		w := f.worker()
+		f.job(1, "misc")
+		session := uuid.NewString()
+		signOn := func(session string) sched.SignedOn {
+			t.Helper()
+			on, err := f.SignOn(t.Context(), w.id, sched.SignOn{Name: "w", TaskTypes: []string{"misc"}, Session: session})
+			f.must(err)
+			return on
+		}
+		if on := signOn(session); on.Session != session {
+			t.Fatalf("the session is %s, not the one that the worker chose", on.Session)
+		}
+		caller := sched.Caller{WorkerID: w.id, Session: session}
+		f.must(f.StateChanged(t.Context(), caller, farm.WorkerAwake, ""))
+		claim, err := f.Claim(t.Context(), sched.ClaimRequest{Caller: caller})
+		f.must(err)
+		if on := signOn(session); on.Session != session || on.Status != farm.WorkerAwake {
+			t.Errorf("heard again: %+v", on)
+		}
+		if got, err := f.store.Worker(t.Context(), w.id); err != nil || got.Status != farm.WorkerAwake {
+			t.Errorf("the worker is %s, %v", got.Status, err)
+		}
+		a := claim.Assignment
+		if p, err := f.MayRun(t.Context(), caller, a.Task.ID, a.ID); err != nil || !p.MayRun {
+			t.Errorf("its task may not go on: %+v, %v", p, err)
+		}
+		signOn(uuid.NewString())
+		if p, err := f.MayRun(t.Context(), caller, a.Task.ID, a.ID); err == nil && p.MayRun {
+			t.Error("after another sign-on its task may go on")
+		}
 	})
 }

@@ -39,11 +39,17 @@ func (s *Service) WorkerSecret(ctx context.Context, workerID string) (string, er
 
 // SignOn starts a new session of a worker. What the session before still had is returned to the queue.
 func (s *Service) SignOn(ctx context.Context, workerID string, r SignOn) (SignedOn, error) {
+	if r.Session == "" {
+		r.Session = uuid.NewString()
+	}
 	var answer SignedOn
 	err := s.changeWorker(ctx, Caller{WorkerID: workerID}, "signed on", func(tx *store.Tx, w *store.Worker) error {
+		if r.Session == w.Session { // its answer was lost, or it was late on its way: the session goes on
+			return s.signedOnAgain(tx, w, &answer)
+		}
 		w.Name, w.Address, w.Software, w.CanRestart = r.Name, r.Address, r.Software, r.CanRestart
 		w.Status = farm.WorkerStarting
-		w.Session = uuid.NewString()
+		w.Session = r.Session
 		scheduled, err := s.scheduledStatus(tx, w, farm.WorkerAwake)
 		if err != nil {
 			return err
@@ -59,6 +65,13 @@ func (s *Service) SignOn(ctx context.Context, workerID string, r SignOn) (Signed
 		return SignedOn{}, err
 	}
 	return answer, s.failHopelessTasks(ctx) // it may run fewer types than before
+}
+
+// signedOnAgain answers a sign-on whose session has begun already.
+func (s *Service) signedOnAgain(tx *store.Tx, w *store.Worker, answer *SignedOn) error {
+	scheduled, err := s.scheduledStatus(tx, w, farm.WorkerAwake)
+	*answer = SignedOn{Status: flow.SignOnStatus(w.Requested, scheduled), Session: w.Session, Lease: s.WorkerTimeout}
+	return err
 }
 
 // SignOff ends the session of a worker. One that was awake or asleep resumes that status when it signs on again.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/version"
 )
@@ -25,9 +27,9 @@ func (w *Worker) signOn(ctx context.Context) (farm.WorkerStatus, error) {
 		}
 		registered = true
 	}
-	pause := w.retries()
+	pause, session := w.retries(), uuid.NewString()
 	for {
-		state, err := w.trySignOn(ctx)
+		state, err := w.trySignOn(ctx, session)
 		if err == nil {
 			w.signedOn = true
 			return state, nil
@@ -55,7 +57,8 @@ func (w *Worker) signOn(ctx context.Context) (farm.WorkerStatus, error) {
 
 var errForbidden = errors.New("not allowed")
 
-func (w *Worker) trySignOn(ctx context.Context) (farm.WorkerStatus, error) {
+// trySignOn asks for a session, always for the same one until it has begun: a request that was given up may still arrive.
+func (w *Worker) trySignOn(ctx context.Context, session string) (farm.WorkerStatus, error) {
 	manager, start := w.client.address(), time.Now()
 	a, err := w.client.do(ctx, call{
 		method: http.MethodPost, path: "/worker/sign-on", stored: true, // without the session before
@@ -64,6 +67,7 @@ func (w *Worker) trySignOn(ctx context.Context) (farm.WorkerStatus, error) {
 			"supported_task_types": w.opts.TaskTypes,
 			"software_version":     version.Version,
 			"can_restart":          w.opts.RestartExitCode != 0,
+			"session":              session,
 		},
 	})
 	switch {
@@ -78,7 +82,7 @@ func (w *Worker) trySignOn(ctx context.Context) (farm.WorkerStatus, error) {
 	if err != nil {
 		return "", err
 	}
-	session := a.header.Get(headerSession)
+	session = a.header.Get(headerSession)
 	seconds, _ := strconv.ParseFloat(a.header.Get(headerLease), 64) // none, or rubbish: no lease
 	lease := time.Duration(seconds * float64(time.Second))
 	w.client.begin(session, lease, start)

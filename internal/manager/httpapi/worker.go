@@ -40,9 +40,15 @@ func (h *handlers) SignOn(ctx context.Context, r api.SignOnRequestObject) (api.S
 	if err := missing("name", body.Name == "", "supported_task_types", body.SupportedTaskTypes == nil, "software_version", body.SoftwareVersion == ""); err != nil {
 		return nil, err
 	}
+	session := deref(body.Session)
+	if session != "" {
+		if err := checkID("session", session); err != nil {
+			return nil, err
+		}
+	}
 	on, err := h.Sched.SignOn(ctx, auth.Worker(ctx), sched.SignOn{
 		Name: body.Name, Address: callOf(ctx).address, Software: body.SoftwareVersion, TaskTypes: taskTypes(body.SupportedTaskTypes),
-		CanRestart: deref(body.CanRestart),
+		CanRestart: deref(body.CanRestart), Session: session,
 	})
 	if err != nil {
 		return nil, err
