@@ -16,6 +16,7 @@ import (
 func bySchedule(o *sched.Options) {
 	o.TimeZone = time.UTC
 	o.WorkerTimeout = 1000 * time.Hour
+	o.TimeoutGrace = 1000 * time.Hour // nor does the watch over the leases take part
 	o.RequestHold = 1000 * time.Hour
 }
 
@@ -100,10 +101,18 @@ func TestAWorkerSleepsByEachOfItsWindowsAlsoAcrossMidnight(t *testing.T) {
 			at   string
 			want farm.WorkerStatus
 		}{
-			{"2000-01-02 00:00", ""}, {"2000-01-03 00:00", farm.WorkerAwake}, {"2000-01-03 12:00", farm.WorkerAsleep},
-			{"2000-01-03 13:00", farm.WorkerAwake}, {"2000-01-03 18:00", farm.WorkerAsleep}, {"2000-01-04 07:59", ""},
-			{"2000-01-04 08:00", farm.WorkerAwake}, {"2000-01-06 18:00", farm.WorkerAsleep}, {"2000-01-07 08:00", farm.WorkerAwake},
-			{"2000-01-07 18:00", ""}, {"2000-01-08 00:00", farm.WorkerAsleep}, {"2000-01-10 00:00", farm.WorkerAwake},
+			{"2000-01-02 00:00", ""},
+			{"2000-01-03 00:00", farm.WorkerAwake},
+			{"2000-01-03 12:00", farm.WorkerAsleep},
+			{"2000-01-03 13:00", farm.WorkerAwake},
+			{"2000-01-03 18:00", farm.WorkerAsleep},
+			{"2000-01-04 07:59", ""},
+			{"2000-01-04 08:00", farm.WorkerAwake},
+			{"2000-01-06 18:00", farm.WorkerAsleep},
+			{"2000-01-07 08:00", farm.WorkerAwake},
+			{"2000-01-07 18:00", ""},
+			{"2000-01-08 00:00", farm.WorkerAsleep},
+			{"2000-01-10 00:00", farm.WorkerAwake},
 		} {
 			passUntil(t, c.at)
 			if c.want == "" {
@@ -202,7 +211,7 @@ func TestAWorkerThatSignsOnDoesWhatItsScheduleSays(t *testing.T) {
 
 func TestAWorkerInErrorHearsOfItsScheduleWhenItCalls(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newFarm(t, bySchedule, func(o *sched.Options) { o.WorkerTimeout = time.Minute })
+		f := newFarm(t, bySchedule, func(o *sched.Options) { o.WorkerTimeout, o.TimeoutGrace = time.Minute, 0 })
 		f.running()
 		asleep, awake, broken := f.worker(), f.worker(), f.worker()
 		asleep.sleepsAt(window("", "23:00", "00:30"))

@@ -28,8 +28,8 @@ type Log struct {
 	packed   bool
 }
 
-// Close ends the reading.
-func (l *Log) Close() error { return l.file.Close() }
+// Close ends the reading. Nothing that was read can be lost by it any more.
+func (l *Log) Close() { _ = l.file.Close() }
 
 // Compressed is the log as it is stored, in Zstandard; false if it is not compressed.
 func (l *Log) Compressed() (io.ReadSeeker, bool) { return l.file, l.packed }

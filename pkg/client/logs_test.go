@@ -62,7 +62,10 @@ func TestAFollowedLogGoesOnWithTheNextAttempt(t *testing.T) {
 		return "active"
 	}, func(look int) []string {
 		return [][]string{
-			nil, {"old\n", "second: 1\n"}, {"old\n", "second: 1\nsecond: 2\n"}, {"old\n", "second: 1\nsecond: 2\nits end\n", "third: a longer line than all before together\n"},
+			nil,
+			{"old\n", "second: 1\n"},
+			{"old\n", "second: 1\nsecond: 2\n"},
+			{"old\n", "second: 1\nsecond: 2\nits end\n", "third: a longer line than all before together\n"},
 			{"old\n", "second: 1\nsecond: 2\nits end\n", "third: cut\n"},
 		}[look]
 	})

@@ -226,8 +226,21 @@ func TestWindowsAreCleanedOrRefused(t *testing.T) {
 		}
 	}
 	for _, bad := range []farm.SleepWindow{
-		{Days: "m"}, {Days: "mo x"}, {Days: "xx"}, {Days: "é"}, {Days: "mö"}, {Days: "mo;tu"}, {Days: strings.Repeat("x", 5000)}, {Days: "mo\x00"},
-		{Start: "24:00"}, {Start: "9"}, {Start: "09:60"}, {Start: "-1:00"}, {End: "noon"}, {End: "09:00:00"}, {End: strings.Repeat("ü", 5000)},
+		{Days: "m"},
+		{Days: "mo x"},
+		{Days: "xx"},
+		{Days: "é"},
+		{Days: "mö"},
+		{Days: "mo;tu"},
+		{Days: strings.Repeat("x", 5000)},
+		{Days: "mo\x00"},
+		{Start: "24:00"},
+		{Start: "9"},
+		{Start: "09:60"},
+		{Start: "-1:00"},
+		{End: "noon"},
+		{End: "09:00:00"},
+		{End: strings.Repeat("ü", 5000)},
 	} {
 		_, err := schedule.Clean(bad)
 		if farm.CodeOf(err) != farm.CodeInvalid || len(err.Error()) > 200 {
