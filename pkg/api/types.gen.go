@@ -676,6 +676,9 @@ type EventJobUpdate struct {
 	// RefreshTasks Whether so many tasks have changed that none has an event of its own, and a client has to fetch them.
 	RefreshTasks bool `json:"refresh_tasks"`
 
+	// Seq Grows with every change of the farm: of two events about the same thing the one with the higher number is the newer one. Numbers may be left out. Older Managers do not send it.
+	Seq *EventSequence `json:"seq,omitempty"`
+
 	// Status Where a job stands. `under-construction` is being stored; `queued` waits for a Worker; `active` is being worked on; `completed`, `failed` and `canceled` are over; `pause-requested` finishes the tasks that run and becomes `paused`; `cancel-requested` stops them and becomes `canceled`; `requeueing` becomes `queued`.
 	Status JobStatus `json:"status"`
 
@@ -684,6 +687,9 @@ type EventJobUpdate struct {
 
 	// StepsTotal How many steps all its tasks have.
 	StepsTotal int `json:"steps_total"`
+
+	// TaskCounts How many tasks of a job have which status. Older Managers do not count.
+	TaskCounts *TaskCounts `json:"task_counts,omitempty"`
 
 	// Type Name of the job type.
 	Type string `json:"type"`
@@ -710,6 +716,9 @@ type EventLifeCycle struct {
 	Type LifeCycleEventType `json:"type"`
 }
 
+// EventSequence Grows with every change of the farm: of two events about the same thing the one with the higher number is the newer one. Numbers may be left out. Older Managers do not send it.
+type EventSequence = int64
+
 // EventTaskLogUpdate A task has written to its log.
 type EventTaskLogUpdate struct {
 	// Log The new lines.
@@ -727,6 +736,9 @@ type EventTaskUpdate struct {
 	// ID Identifier of the task.
 	ID string `json:"id"`
 
+	// IndexInJob Its place in the job, from 1. Older Managers do not send it.
+	IndexInJob *int `json:"index_in_job,omitempty"`
+
 	// JobID Identifier of its job.
 	JobID string `json:"job_id"`
 
@@ -735,6 +747,9 @@ type EventTaskUpdate struct {
 
 	// PreviousStatus Where a task stands. `queued` waits for a Worker, and for the tasks that it depends on; `active` is being run; `soft-failed` has failed and may be tried by another Worker; `failed` has failed for good; `completed` is done; `canceled` and `paused` were taken out by its job or by somebody.
 	PreviousStatus *TaskStatus `json:"previous_status,omitempty"`
+
+	// Seq Grows with every change of the farm: of two events about the same thing the one with the higher number is the newer one. Numbers may be left out. Older Managers do not send it.
+	Seq *EventSequence `json:"seq,omitempty"`
 
 	// Status Where a task stands. `queued` waits for a Worker, and for the tasks that it depends on; `active` is being run; `soft-failed` has failed and may be tried by another Worker; `failed` has failed for good; `completed` is done; `canceled` and `paused` were taken out by its job or by somebody.
 	Status TaskStatus `json:"status"`
@@ -745,6 +760,9 @@ type EventTaskUpdate struct {
 	// StepsTotal How many steps there are.
 	StepsTotal int `json:"steps_total"`
 
+	// TaskType What kind of work it is. Older Managers do not send it.
+	TaskType *string `json:"task_type,omitempty"`
+
 	// Updated When it changed.
 	Updated time.Time `json:"updated"`
 
@@ -754,6 +772,9 @@ type EventTaskUpdate struct {
 
 // EventWorkerTagUpdate A tag is new, has changed or is gone.
 type EventWorkerTagUpdate struct {
+	// Seq Grows with every change of the farm: of two events about the same thing the one with the higher number is the newer one. Numbers may be left out. Older Managers do not send it.
+	Seq *EventSequence `json:"seq,omitempty"`
+
 	// Tag A mark that Workers carry and jobs ask for.
 	Tag WorkerTag `json:"tag"`
 
@@ -780,6 +801,9 @@ type EventWorkerUpdate struct {
 
 	// PreviousStatus What a Worker does. `starting` has signed on and not yet said what it does; `awake` asks for tasks and runs them; `asleep` waits until it is woken; `testing` tries itself out; `error` was not heard of for too long, or has trouble; `restart` starts anew; `offline` is not running.
 	PreviousStatus *WorkerStatus `json:"previous_status,omitempty"`
+
+	// Seq Grows with every change of the farm: of two events about the same thing the one with the higher number is the newer one. Numbers may be left out. Older Managers do not send it.
+	Seq *EventSequence `json:"seq,omitempty"`
 
 	// Status What a Worker does. `starting` has signed on and not yet said what it does; `awake` asks for tasks and runs them; `asleep` waits until it is woken; `testing` tries itself out; `error` was not heard of for too long, or has trouble; `restart` starts anew; `offline` is not running.
 	Status WorkerStatus `json:"status"`
