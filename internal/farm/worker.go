@@ -42,31 +42,3 @@ type BlocklistEntry struct {
 	WorkerName string
 	TaskType   string
 }
-
-// Change says what a committed transaction altered, so that whoever waits for it wakes up.
-type Change struct {
-	Kind      ChangeKind
-	JobID     string
-	TaskID    string
-	WorkerID  string
-	TaskTypes []string // of ChangeWork: the types that became ready
-	TagID     string   // of ChangeWork: the job's tag, "" = any worker
-
-	OperationID string // of ChangeOperation
-	Job         *Job   // of ChangeJobDeleted: the job as it last was
-}
-
-// ChangeKind is what a Change is about.
-type ChangeKind string
-
-// The kinds of Change. ChangeWork means: there may be a task to claim now that was not there before. ChangeRefresh means:
-// another process may have changed the job, or any job if none is named, and its own changes may not all have been heard.
-const (
-	ChangeJob        ChangeKind = "job"
-	ChangeJobDeleted ChangeKind = "job-deleted"
-	ChangeTask       ChangeKind = "task"
-	ChangeWorker     ChangeKind = "worker"
-	ChangeWork       ChangeKind = "work"
-	ChangeOperation  ChangeKind = "operation"
-	ChangeRefresh    ChangeKind = "refresh"
-)

@@ -53,6 +53,9 @@ func (r *run) run(ctx context.Context) {
 	if r.kind.Job != nil {
 		refresh.JobID = r.kind.Job(r.operation.Params)
 	}
+	r.mu.Lock()
+	refresh.Heard = r.result != nil
+	r.mu.Unlock()
 	s.Bus.Publish([]farm.Change{refresh})
 
 	for {

@@ -141,7 +141,7 @@ func (s *Service) handOut(tx *store.Tx, w *store.Worker, t *store.Task, slot int
 	if _, err := rest(tx, j, store.ByManager("")); err != nil {
 		return nil, err
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeWorker, WorkerID: w.ID})
+	tx.WorkerChanged(w)
 	return assignment(tx, j, t)
 }
 

@@ -105,7 +105,7 @@ func (tx *Tx) TaskInSlot(w *Worker, slot int) (*Task, error) {
 // Assign gives a task to a worker: a new assignment id, the next generation, an open attempt. The caller sets the
 // status and saves the task.
 func (tx *Tx) Assign(t *Task, w *Worker, slot int) error {
-	t.WorkerID, t.worker, t.slot = w.ID, w.id, int64(slot)
+	t.WorkerID, t.WorkerName, t.worker, t.slot = w.ID, w.Name, w.id, int64(slot)
 	t.Assignment = uuid.NewString()
 	t.Generation++
 	t.LastSequence = 0

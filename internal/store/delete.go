@@ -68,8 +68,8 @@ func (tx *Tx) MarkJobForDeletion(j *Job) error {
 	if j.DeleteRequested {
 		return nil
 	}
-	j.DeleteRequested = true
-	tx.Changed(farm.Change{Kind: farm.ChangeJob, JobID: j.ID})
+	j.DeleteRequested, j.deleteRequestedAt = true, tx.now
+	tx.jobChanged(j)
 	if err := tx.q.MarkJobs(tx.ctx, query.MarkJobsParams{DeleteRequestedAt: tx.stamp(), After: j.id - 1, Upto: j.id}); err != nil {
 		return err
 	}
@@ -121,6 +121,7 @@ func (tx *Tx) discount(j *Job, upto int64) error {
 	if err := tx.q.ShrinkJob(tx.ctx, query.ShrinkJobParams{ID: j.id, Steps: total}); err != nil {
 		return err
 	}
+	j.StepsTotal -= int(total)
 	return tx.addCounts(j, counts, steps)
 }
 

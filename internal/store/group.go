@@ -42,6 +42,7 @@ type group struct {
 	busy     time.Duration
 	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
 	onCommit func([]farm.Change)
+	wanted   func(farm.ChangeKind) bool
 	queue    chan *entry
 	quit     chan struct{}
 	ended    chan struct{}
@@ -61,6 +62,7 @@ type entry struct {
 func newGroup(s *Store, opts Options) *group {
 	g := &group{
 		db: s.write, q: s.writes, claims: s.claims, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
+		wanted: opts.Wanted,
 		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go g.run()
@@ -229,7 +231,7 @@ func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) er
 			return err
 		}
 	}
-	t := &Tx{ctx: ctx, q: q, db: tx, claims: g.claims, now: time.Now().UTC().Truncate(time.Microsecond)}
+	t := &Tx{ctx: ctx, q: q, db: tx, claims: g.claims, now: time.Now().UTC().Truncate(time.Microsecond), wanted: g.wanted}
 	e.err = callSafely(e.fn, t)
 	e.changes = t.changes
 	switch {

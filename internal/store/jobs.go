@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/store/query"
@@ -13,21 +14,27 @@ import (
 
 // Job is a job inside a transaction: change Status, Activity, Priority or RequeueCompleted, then save it.
 type Job struct {
-	ID               string
-	Type             string
-	Status           farm.JobStatus
-	Activity         string
-	Priority         int
-	TagID            string
-	Counts           farm.TaskCounts
-	Ready            int // tasks that could be handed out now, were the job to run
-	RequeueCompleted bool
-	DeleteRequested  bool
-	Revision         int64
-	id, tag          int64
-	was              farm.JobStatus
-	wasPriority      int
-	wasTag           int64
+	ID                string
+	Name              string
+	Type              string
+	Status            farm.JobStatus
+	Activity          string
+	Priority          int
+	TagID             string
+	Counts            farm.TaskCounts
+	Ready             int // tasks that could be handed out now, were the job to run
+	StepsCompleted    int
+	StepsTotal        int
+	RequeueCompleted  bool
+	DeleteRequested   bool
+	Revision          int64
+	id, tag           int64
+	first, was        farm.JobStatus
+	wasPriority       int
+	wasTag            int64
+	updated           time.Time
+	deleteRequestedAt time.Time
+	noted             noted
 }
 
 // runnable reports whether tasks of the job are handed out.
@@ -41,10 +48,11 @@ func (tx *Tx) Job(id string) (*Job, error) {
 	}
 	j := row.Job
 	return &Job{
-		ID: j.Uuid, Type: j.Type, Status: farm.JobStatus(j.Status), Activity: j.Activity, Priority: int(j.Priority),
+		ID: j.Uuid, Name: j.Name, Type: j.Type, Status: farm.JobStatus(j.Status), Activity: j.Activity, Priority: int(j.Priority),
 		TagID: row.TagUuid, Counts: taskCounts(j), Ready: int(row.Ready), RequeueCompleted: j.RequeueCompleted,
-		DeleteRequested: !j.DeleteRequestedAt.IsZero(), Revision: j.Revision,
-		id: j.ID, tag: j.TagID.Int64, was: farm.JobStatus(j.Status), wasPriority: int(j.Priority), wasTag: j.TagID.Int64,
+		StepsCompleted: int(j.StepsCompleted), StepsTotal: int(j.StepsTotal),
+		DeleteRequested: !j.DeleteRequestedAt.IsZero(), Revision: j.Revision, updated: j.UpdatedAt.Time, deleteRequestedAt: j.DeleteRequestedAt.Time,
+		id: j.ID, tag: j.TagID.Int64, first: farm.JobStatus(j.Status), was: farm.JobStatus(j.Status), wasPriority: int(j.Priority), wasTag: j.TagID.Int64,
 	}, nil
 }
 
@@ -72,7 +80,8 @@ func (tx *Tx) SaveJob(j *Job, why Why) error {
 	if err != nil {
 		return err
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeJob, JobID: j.ID})
+	j.updated = tx.now
+	tx.jobChanged(j)
 	was := j.was
 	if was.Runnable() != j.Status.Runnable() || j.wasPriority != j.Priority || j.wasTag != j.tag {
 		err := tx.q.SetJobReadyFromJob(tx.ctx, query.SetJobReadyFromJobParams{
@@ -118,7 +127,9 @@ func (tx *Tx) addCounts(j *Job, delta farm.TaskCounts, steps int64) error {
 	for _, s := range farm.TaskStatuses {
 		j.Counts.Add(s, delta.Of(s))
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeJob, JobID: j.ID})
+	j.StepsCompleted += int(steps)
+	j.updated = tx.now
+	tx.jobChanged(j)
 	return tx.q.AddJobCounts(tx.ctx, query.AddJobCountsParams{
 		ID: j.id, Queued: int64(delta.Queued), Active: int64(delta.Active), Completed: int64(delta.Completed),
 		SoftFailed: int64(delta.SoftFailed), Failed: int64(delta.Failed), Canceled: int64(delta.Canceled),

@@ -73,7 +73,7 @@ func (s slice) endAttempts() error {
 		return err
 	}
 	for _, r := range running {
-		s.tx.Changed(farm.Change{Kind: farm.ChangeTask, JobID: s.job.ID, TaskID: r.TaskUuid, WorkerID: r.WorkerUuid})
+		s.tx.Changed(farm.Change{Kind: farm.ChangeTask, JobID: s.job.ID, TaskID: r.TaskUuid, WorkerID: r.WorkerUuid, Mass: true})
 	}
 	err = s.tx.q.SliceCloseSteps(s.tx.ctx, query.SliceCloseStepsParams{
 		JobID: s.job.id, After: s.after, Upto: s.upto, EndedAt: s.tx.stamp(),
@@ -140,6 +140,7 @@ func (s slice) update() error {
 	if err := s.tx.addCounts(s.job, counts, after.steps-before.steps); err != nil {
 		return err
 	}
+	s.tx.manyTasksChanged(s.job)
 	for taskType := range before.ready {
 		if err := s.tx.addReady(s.job, taskType, after.ready[taskType]-before.ready[taskType]); err != nil {
 			return err

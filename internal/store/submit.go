@@ -29,7 +29,11 @@ func (tx *Tx) InsertJob(n farm.NewJob) (string, error) {
 	if n.InitialStatus == "" {
 		n.InitialStatus = farm.JobQueued
 	}
-	id, tag, err := tx.insertJobRow(n)
+	steps := 0
+	for _, t := range n.Tasks {
+		steps += t.Steps()
+	}
+	id, tag, err := tx.insertJobRow(n, steps)
 	if err != nil {
 		return "", err
 	}
@@ -42,14 +46,14 @@ func (tx *Tx) InsertJob(n farm.NewJob) (string, error) {
 	if err := tx.insertReady(id, tag, n.Priority, n.InitialStatus.Runnable(), readyOf(n.Tasks)); err != nil {
 		return "", err
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeJob, JobID: n.ID})
+	tx.jobSubmitted(n, steps)
 	if n.InitialStatus.Runnable() {
 		tx.Changed(farm.Change{Kind: farm.ChangeWork, JobID: n.ID, TagID: n.TagID, TaskTypes: taskTypes(n.Tasks)})
 	}
 	return n.ID, tx.changedStatus("job", id, id, "", string(n.InitialStatus), Why{Who: "user", Reason: "submitted"})
 }
 
-func (tx *Tx) insertJobRow(n farm.NewJob) (id, tag int64, err error) {
+func (tx *Tx) insertJobRow(n farm.NewJob, steps int) (id, tag int64, err error) {
 	projectID := n.ProjectID
 	if projectID == "" {
 		projectID = farm.DefaultProject
@@ -64,10 +68,6 @@ func (tx *Tx) insertJobRow(n farm.NewJob) (id, tag int64, err error) {
 			return 0, 0, missing(err, farm.CodeInvalid, "worker_tag: there is no worker tag %s", n.TagID)
 		}
 		tag = row.ID
-	}
-	steps := 0
-	for _, t := range n.Tasks {
-		steps += t.Steps()
 	}
 	id, err = tx.q.InsertJob(tx.ctx, query.InsertJobParams{
 		Uuid: n.ID, ProjectID: project.ID, Name: n.Name, Type: n.Type, Priority: int64(n.Priority),

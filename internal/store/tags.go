@@ -39,6 +39,7 @@ func (s *Store) CreateTag(ctx context.Context, t farm.Tag) (farm.Tag, error) {
 		t.ID = uuid.NewString()
 	}
 	err := s.Do(ctx, func(tx *Tx) error {
+		tx.tagChanged(t, false)
 		return nameTaken(t.Name, tx.q.InsertTag(tx.ctx, query.InsertTagParams{
 			Uuid: t.ID, Name: t.Name, Description: t.Description, CreatedAt: tx.stamp(),
 		}))
@@ -49,6 +50,7 @@ func (s *Store) CreateTag(ctx context.Context, t farm.Tag) (farm.Tag, error) {
 // UpdateTag changes the name and description of a tag.
 func (s *Store) UpdateTag(ctx context.Context, t farm.Tag) error {
 	return s.Do(ctx, func(tx *Tx) error {
+		tx.tagChanged(t, false)
 		n, err := tx.q.UpdateTag(tx.ctx, query.UpdateTagParams{Uuid: t.ID, Name: t.Name, Description: t.Description})
 		return existing(n, nameTaken(t.Name, err))
 	})
@@ -69,6 +71,7 @@ func (tx *Tx) DeleteTag(id string) error {
 			return err
 		}
 	}
+	tx.tagChanged(farmTag(row), true)
 	n, err := tx.q.DeleteTag(tx.ctx, id)
 	return existing(n, err)
 }

@@ -16,7 +16,8 @@ import (
 // Task is a task inside a transaction: change its exported fields, then save it.
 type Task struct {
 	ID, JobID      string
-	WorkerID       string // who has it or had it last, "" = nobody; set by Claim only
+	WorkerID       string // who has it or had it last, "" = nobody; set by Assign only
+	WorkerName     string
 	Name           string
 	Type           string
 	IndexInJob     int
@@ -36,9 +37,10 @@ type Task struct {
 
 	id, worker, slot int64
 	openDeps         int64
-	was              farm.TaskStatus
+	first, was       farm.TaskStatus
 	wasReady         bool
 	wasSteps         int
+	noted            noted
 }
 
 // Task locks a task. Lock its job first where both are needed.
@@ -72,13 +74,13 @@ func (tx *Tx) tasksByID(ids []int64) ([]*Task, error) {
 func txTask(row query.LockTaskRow) *Task {
 	t := row.Task
 	return &Task{
-		ID: t.Uuid, JobID: row.JobUuid, WorkerID: row.WorkerUuid, Name: t.Name, Type: t.Type,
+		ID: t.Uuid, JobID: row.JobUuid, WorkerID: row.WorkerUuid, WorkerName: row.WorkerName, Name: t.Name, Type: t.Type,
 		IndexInJob: int(t.IndexInJob), Priority: int(t.Priority), Status: farm.TaskStatus(t.Status), Activity: t.Activity,
 		Assignment: t.Assignment, Generation: t.Generation, OnDisconnect: farm.OnDisconnect(t.OnDisconnect),
 		LastSequence: t.LastSequence, LogSize: t.LogSize, StepsCompleted: int(t.StepsCompleted),
 		StepsTotal: int(t.StepsTotal), Lost: int(t.Lost), Touched: t.TouchedAt.Time, Revision: t.Revision,
 		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps,
-		was: farm.TaskStatus(t.Status), wasReady: t.Ready, wasSteps: int(t.StepsCompleted),
+		first: farm.TaskStatus(t.Status), was: farm.TaskStatus(t.Status), wasReady: t.Ready, wasSteps: int(t.StepsCompleted),
 	}
 }
 
@@ -95,7 +97,7 @@ func (tx *Tx) SaveTask(j *Job, t *Task, why Why) error {
 	if err != nil {
 		return err
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeTask, JobID: t.JobID, TaskID: t.ID, WorkerID: t.WorkerID})
+	tx.taskChanged(t)
 	was, steps, delta := t.was, t.StepsCompleted-t.wasSteps, b2i(ready)-b2i(t.wasReady)
 	t.was, t.wasSteps, t.wasReady = t.Status, t.StepsCompleted, ready
 	if was != t.Status || steps != 0 {

@@ -20,6 +20,7 @@ type Tx struct {
 	claims  claimStatements
 	now     time.Time
 	changes []farm.Change
+	wanted  func(farm.ChangeKind) bool
 }
 
 // Why says who changes a status and for what reason; both go into the history.
@@ -36,9 +37,6 @@ func ByWorker(id, reason string) Why { return Why{Who: "worker:" + id, Reason: r
 
 // Now is the time of the transaction.
 func (tx *Tx) Now() time.Time { return tx.now }
-
-// Changed notes a change for those who wait for it.
-func (tx *Tx) Changed(c farm.Change) { tx.changes = append(tx.changes, c) }
 
 func (tx *Tx) stamp() micros.Time { return micros.Of(tx.now) }
 

@@ -18,7 +18,9 @@ type Worker struct {
 	farm.Worker
 	Deleted bool
 	id      int64
+	first   farm.WorkerStatus // "" = stored in this transaction
 	was     farm.WorkerStatus
+	noted   noted
 }
 
 // InsertWorker stores a new worker; secretHash is what its secret is checked against.
@@ -37,7 +39,8 @@ func (tx *Tx) InsertWorker(w farm.Worker, secretHash string) (*Worker, error) {
 	if err := tx.SetTaskTypes(stored, w.TaskTypes); err != nil {
 		return nil, err
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeWorker, WorkerID: w.ID})
+	stored.first = ""
+	tx.WorkerChanged(stored)
 	return stored, nil
 }
 
@@ -52,7 +55,7 @@ func (tx *Tx) Worker(id string) (*Worker, error) {
 
 func txWorker(row query.Worker) *Worker {
 	w := farmWorker(row)
-	return &Worker{Worker: w, id: row.ID, was: w.Status}
+	return &Worker{Worker: w, id: row.ID, first: w.Status, was: w.Status}
 }
 
 // SaveWorker stores the worker and, if its status changed, a line of history.
@@ -70,7 +73,8 @@ func (tx *Tx) SaveWorker(w *Worker, why Why) error {
 	if err := tx.q.UpdateWorker(tx.ctx, p); err != nil {
 		return err
 	}
-	tx.Changed(farm.Change{Kind: farm.ChangeWorker, WorkerID: w.ID})
+	w.Updated = tx.now
+	tx.WorkerChanged(w)
 	if w.Status == w.was {
 		return nil
 	}

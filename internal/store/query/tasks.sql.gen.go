@@ -457,7 +457,8 @@ func (q *Queries) InsertFailure(ctx context.Context, arg InsertFailureParams) er
 
 const lockTask = `-- name: LockTask :one
 
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid FROM tasks t JOIN jobs j ON j.id = t.job_id
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
+FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = $1
 `
@@ -466,6 +467,7 @@ type LockTaskRow struct {
 	Task       Task
 	JobUuid    string
 	WorkerUuid string
+	WorkerName string
 }
 
 // SPDX-License-Identifier: GPL-3.0-or-later
@@ -500,12 +502,14 @@ func (q *Queries) LockTask(ctx context.Context, uuid string) (LockTaskRow, error
 		&i.Task.Revision,
 		&i.JobUuid,
 		&i.WorkerUuid,
+		&i.WorkerName,
 	)
 	return i, err
 }
 
 const lockTaskByID = `-- name: LockTaskByID :one
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid FROM tasks t JOIN jobs j ON j.id = t.job_id
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
+FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.id = $1
 `
@@ -514,6 +518,7 @@ type LockTaskByIDRow struct {
 	Task       Task
 	JobUuid    string
 	WorkerUuid string
+	WorkerName string
 }
 
 func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, error) {
@@ -547,6 +552,7 @@ func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, 
 		&i.Task.Revision,
 		&i.JobUuid,
 		&i.WorkerUuid,
+		&i.WorkerName,
 	)
 	return i, err
 }
