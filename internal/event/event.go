@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package event hands changes of the farm from the store to whoever waits for them. It knows nothing of what they mean.
+// Package event hands changes of the farm from the store to whoever waits for them: it wakes those who only need to
+// know that something changed, and feeds those who tell clients what changed. It must not know how clients are reached.
 package event
 
 import (
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"flamenco.farm/internal/farm"
 )
 
 // Bus passes changes on. The zero Bus is ready to use.
 type Bus struct {
-	mu   sync.Mutex
-	subs map[*Subscription]struct{}
+	mu    sync.Mutex
+	subs  map[*Subscription]struct{}
+	feeds []*Feed
+	seq   int64
+
+	wanted atomic.Uint32 // the kinds that some feed listens to
 }
 
 // Subscription wakes its owner when a change matches.
@@ -49,7 +56,7 @@ func (s *Subscription) Close() {
 	delete(s.bus.subs, s)
 }
 
-// Publish wakes everybody whom one of the changes concerns. It never blocks.
+// Publish wakes everybody whom one of the changes concerns, and feeds those who listen. It never blocks.
 func (b *Bus) Publish(changes []farm.Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,6 +68,48 @@ func (b *Bus) Publish(changes []farm.Change) {
 			}
 		}
 	}
+	b.feed(changes)
+}
+
+// Announce is Publish for what is not in the database, which nobody but feeds waits for.
+func (b *Bus) Announce(changes ...farm.Change) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.feed(changes)
+}
+
+// Wanted reports whether any feed listens to changes of a kind; if not, nobody needs to say what they are.
+func (b *Bus) Wanted(kind farm.ChangeKind) bool { return b.wanted.Load()&bit(kind) != 0 }
+
+func (b *Bus) feed(changes []farm.Change) {
+	if b.wanted.Load() == 0 {
+		return
+	}
+	for _, c := range changes {
+		if c.Mass || !b.Wanted(c.Kind) {
+			continue
+		}
+		if b.seq == 0 {
+			// Numbers go on to grow over restarts: a Manager makes less than one in a microsecond.
+			b.seq = time.Now().UnixMicro()
+		}
+		b.seq++
+		for _, f := range b.feeds {
+			f.hear(c, b.seq)
+		}
+	}
+}
+
+// listen brings what is wanted in line with what the feeds listen to.
+func (b *Bus) listen(f *Feed, kinds uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f.kinds.Store(kinds)
+	all := uint32(0)
+	for _, f := range b.feeds {
+		all |= f.kinds.Load()
+	}
+	b.wanted.Store(all)
 }
 
 func (s *Subscription) concerns(changes []farm.Change) bool {
@@ -70,4 +119,27 @@ func (s *Subscription) concerns(changes []farm.Change) bool {
 		}
 	}
 	return false
+}
+
+// bit stands for a kind that feeds can listen to, 0 for others.
+func bit(kind farm.ChangeKind) uint32 {
+	switch kind {
+	case farm.ChangeJob:
+		return 1 << 0
+	case farm.ChangeTask:
+		return 1 << 1
+	case farm.ChangeWorker:
+		return 1 << 2
+	case farm.ChangeTag:
+		return 1 << 3
+	case farm.ChangeLastRendered:
+		return 1 << 4
+	case farm.ChangeTaskLog:
+		return 1 << 5
+	case farm.ChangeLifecycle:
+		return 1 << 6
+	case farm.ChangeStatus:
+		return 1 << 7
+	}
+	return 0
 }
