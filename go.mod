@@ -35,6 +35,7 @@ require pgregory.net/rapid v1.3.0
 require go.uber.org/goleak v1.3.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/kardianos/service v1.3.0
 	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51
 	github.com/klauspost/compress v1.20.1

@@ -63,7 +63,7 @@ func newGroup(s *Store, opts Options) *group {
 	g := &group{
 		db: s.write, q: s.writes, claims: s.claims, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
 		wanted: opts.Wanted,
-		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
+		queue:  make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go g.run()
 	return g
