@@ -46,6 +46,7 @@ type Config struct {
 	Retention              Retention
 	Shaman                 Shaman
 	TaskLogs               TaskLogs
+	MQTT                   MQTTClient
 	TimeZone               string // IANA name, "" = that of this machine
 	Variables              map[string]variables.Definition
 
@@ -70,6 +71,16 @@ type Shaman struct {
 	Enabled bool
 	Period  time.Duration // between collections of garbage, 0 = never
 	MaxAge  time.Duration // of files that no job uses
+}
+
+// MQTTClient says to which broker events are published.
+type MQTTClient struct {
+	Enabled     bool
+	Broker      string // its address
+	ClientID    string
+	TopicPrefix string
+	Username    string
+	Password    string
 }
 
 // TaskLogs limits what the logs of tasks take of the disk.
@@ -115,6 +126,7 @@ func Default() Config {
 		TaskFailAfterSoftFails: 3,
 		JobCompiler:            JobCompiler{TimeLimit: 10 * time.Second, MemoryLimit: 256 * mebibyte, MaxTasks: 200_000},
 		Shaman:                 Shaman{Enabled: runtime.GOOS != "windows", Period: 24 * time.Hour, MaxAge: 31 * 24 * time.Hour},
+		MQTT:                   MQTTClient{ClientID: "flamenco", TopicPrefix: "flamenco"},
 		TaskLogs:               TaskLogs{MaxSize: 100 * mebibyte},
 		Variables: map[string]variables.Definition{
 			"blender":     {Values: []variables.Value{{Platforms: []string{variables.AnyPlatform}, Audience: variables.ForAll, Value: "blender"}}},

@@ -76,7 +76,14 @@ autodiscoverable: false
 shaman:
   enabled: false
   garbageCollect: {period: 12h, maxAge: 100h}
-mqtt: {client: {enabled: false}}
+mqtt:
+  client:
+    enabled: true
+    broker: tcp://broker:1883
+    clientID: studio
+    topic_prefix: farm
+    username: manager
+    password: s3cret
 variables:
   jobs: {values: [{platform: all, value: ignored}]}
   ffmpeg:
@@ -101,6 +108,9 @@ variables:
 		Shaman:      config.Shaman{Enabled: false, Period: 12 * time.Hour, MaxAge: 100 * time.Hour},
 		TaskLogs:    config.TaskLogs{MaxSize: 16 << 20, Retention: 720 * time.Hour},
 		TimeZone:    "Australia/Lord_Howe",
+		MQTT: config.MQTTClient{
+			Enabled: true, Broker: "tcp://broker:1883", ClientID: "studio", TopicPrefix: "farm", Username: "manager", Password: "s3cret",
+		},
 		Variables: map[string]variables.Definition{"ffmpeg": {TwoWay: true, Values: []variables.Value{
 			{Platforms: []string{"linux"}, Audience: variables.ForAll, Value: "/usr/bin/ffmpeg"},
 			{Platforms: []string{"windows", "darwin"}, Audience: variables.ForUsers, Value: "ffmpeg"},
@@ -121,6 +131,8 @@ func TestAnErrorNamesFileLineAndSetting(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown", "manager_name: x\nlisten_: :80\n", "farm.yaml:2: listen_: unknown setting; did you mean listen?"},
+		{"a password in an address", "mqtt:\n  client:\n    broker: tcp://me:s3cret@broker\n", "farm.yaml:3: mqtt.client.broker: must not hold a user or a password, which have settings of their own"},
+		{"a topic that is many", "mqtt: {client: {topic_prefix: farm/#}}", `farm.yaml:1: mqtt.client.topic_prefix: "farm/#" holds + or #, which stand for other topics`},
 		{"unknown in a section", "job_compiler:\n  timelimit: 1s\n", "farm.yaml:2: job_compiler.timelimit: unknown setting; did you mean job_compiler.time_limit?"},
 		{"unknown and far", "zebra: 1", "farm.yaml:1: zebra: unknown setting"},
 		{"duration", "\n\ntask_timeout: 10", `farm.yaml:3: task_timeout: "10" is not a duration such as 45s, 10m or 1h30m`},

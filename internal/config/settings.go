@@ -74,6 +74,18 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.Shaman.Period }, 0, 100_000*time.Hour),
 	duration("shaman.garbageCollect.maxAge", "How long an uploaded file stays after it was last used or asked for.",
 		func(c *Config) *time.Duration { return &c.Shaman.MaxAge }, time.Minute, 100_000*time.Hour),
+	boolean("mqtt.client.enabled", "Whether events are published to an MQTT 5 broker.",
+		func(c *Config) *bool { return &c.MQTT.Enabled }),
+	text("mqtt.client.broker", "The address of the broker, such as tcp://broker:1883; tcp, mqtt and ws are in the clear, ssl, tls, mqtts and wss encrypted.",
+		func(c *Config) *string { return &c.MQTT.Broker }, brokerAddress),
+	text("mqtt.client.clientID", "The name of the Manager at the broker, which no other client may have.",
+		func(c *Config) *string { return &c.MQTT.ClientID }, anything),
+	text("mqtt.client.topic_prefix", "What topics begin with: flamenco publishes jobs as flamenco/jobs.",
+		func(c *Config) *string { return &c.MQTT.TopicPrefix }, topicPrefix),
+	text("mqtt.client.username", "The user at the broker; empty: none.",
+		func(c *Config) *string { return &c.MQTT.Username }, anything),
+	secret(text("mqtt.client.password", "The password at the broker. It is never shown; better set it by the environment.",
+		func(c *Config) *string { return &c.MQTT.Password }, anything)),
 	size("task_logs.max_size", "How long the log of one attempt at a task may get. A longer one keeps its beginning and its end.",
 		func(c *Config) *Size { return &c.TaskLogs.MaxSize }, 4*mebibyte, 1<<20*mebibyte),
 	duration("task_logs.retention", "How long after the end of a job the logs of attempts that were tried again are kept. 0: as long as the job.",
@@ -84,7 +96,7 @@ var settings = []setting{
 
 // laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
 var laterKeys = []string{
-	"files", "mqtt", "s3",
+	"files", "s3",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.
@@ -208,6 +220,21 @@ func size(key, doc string, at func(*Config) *Size, low, high Size) setting {
 }
 
 func anything(string) error { return nil }
+
+// brokerAddress keeps the password out of what everybody may see.
+func brokerAddress(text string) error {
+	if strings.Contains(text, "@") {
+		return errors.New("must not hold a user or a password, which have settings of their own")
+	}
+	return nil
+}
+
+func topicPrefix(text string) error {
+	if strings.ContainsAny(text, "+#\x00") {
+		return fmt.Errorf("%q holds + or #, which stand for other topics", text)
+	}
+	return nil
+}
 
 func notEmpty(text string) error {
 	if strings.TrimSpace(text) == "" {

@@ -86,7 +86,8 @@ func (b *Bus) feed(changes []farm.Change) {
 		return
 	}
 	for _, c := range changes {
-		if c.Mass || !b.Wanted(c.Kind) {
+		c, lost := asTold(c)
+		if !lost && !b.Wanted(c.Kind) {
 			continue
 		}
 		if b.seq == 0 {
@@ -95,9 +96,26 @@ func (b *Bus) feed(changes []farm.Change) {
 		}
 		b.seq++
 		for _, f := range b.feeds {
-			f.hear(c, b.seq)
+			if lost {
+				f.losesAll()
+			} else {
+				f.hear(c, b.seq)
+			}
 		}
 	}
+}
+
+// asTold is a change as clients are told of it; one of no kind is nothing to them. all says that anything may have changed.
+func asTold(c farm.Change) (told farm.Change, all bool) {
+	switch {
+	case c.Kind == farm.ChangeJobDeleted:
+		return farm.Change{Kind: farm.ChangeJob, JobID: c.JobID, Now: &farm.JobChange{ID: c.JobID, Deleted: true}}, false
+	case c.Kind == farm.ChangeRefresh && c.Heard, c.Kind == farm.ChangeTask && c.Mass:
+		return farm.Change{}, false
+	case c.Kind == farm.ChangeRefresh && c.JobID != "":
+		return farm.Change{Kind: farm.ChangeJob, JobID: c.JobID, Mass: true}, false
+	}
+	return c, c.Kind == farm.ChangeRefresh
 }
 
 // listen brings what is wanted in line with what the feeds listen to.

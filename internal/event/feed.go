@@ -113,6 +113,17 @@ func (f *Feed) hear(c farm.Change, seq int64) {
 	f.nudge()
 }
 
+// losesAll makes a feed that listens to anything read everything anew.
+func (f *Feed) losesAll() {
+	if f.kinds.Load() == 0 {
+		return
+	}
+	f.mu.Lock()
+	f.lose()
+	f.mu.Unlock()
+	f.nudge()
+}
+
 func (f *Feed) nudge() {
 	select {
 	case f.wake <- struct{}{}:
@@ -144,7 +155,7 @@ func (f *Feed) put(c farm.Change, seq int64) {
 	if !e.due.IsZero() {
 		e.due = e.due.Add(Pace)
 	}
-	e.refresh = c.JobNow() != nil && c.JobNow().RefreshTasks
+	e.refresh = c.Mass
 	f.add(e)
 }
 
@@ -176,9 +187,7 @@ func (e *entry) merge(c farm.Change, seq int64) {
 	if c.Kind == farm.ChangeTaskLog {
 		c.Now = joinLog(e.change.Log(), c.Log())
 	}
-	if c.JobNow() != nil && c.JobNow().RefreshTasks {
-		e.refresh = true
-	}
+	e.refresh = e.refresh || c.Mass
 	if e.since == "" && !e.isNew {
 		e.since = previous(c)
 	}

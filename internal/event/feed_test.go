@@ -153,7 +153,7 @@ func TestManyTasksAtOnceAreOneEventOfTheirJob(t *testing.T) {
 		start, bus := time.Now(), &event.Bus{}
 		f := attach(bus, library{})
 		changed := job("j", farm.JobActive, farm.JobActive)
-		changed.JobNow().RefreshTasks = true
+		changed.Mass = true
 		bus.Publish([]farm.Change{{Kind: farm.ChangeTask, JobID: "j", TaskID: "t", Mass: true}, changed})
 		bus.Publish([]farm.Change{job("j", farm.JobActive, farm.JobCanceled)})
 		messages, _, err := f.Next(t.Context())
@@ -221,6 +221,28 @@ func TestWhatAChangeDoesNotSayIsRead(t *testing.T) {
 			{Name: "/workers", ID: "w", From: "awake", To: "awake"},
 			{Name: "/jobs", ID: "deleted", Deleted: true},
 		}, next(t, f, start))
+	})
+}
+
+func TestWhatOtherProcessesDidIsHeardToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start, bus := time.Now(), &event.Bus{}
+		f := attach(bus, library{jobs: map[string]farm.Job{"j": {ID: "j", Status: farm.JobCanceled}}})
+		bus.Publish([]farm.Change{
+			{Kind: farm.ChangeJobDeleted, JobID: "gone", Job: &farm.Job{ID: "gone"}},
+			{Kind: farm.ChangeRefresh, JobID: "j"},
+			{Kind: farm.ChangeRefresh, Heard: true},
+			{Kind: farm.ChangeRefresh, JobID: "heard", Heard: true},
+		})
+		compare(t, []told{
+			{Name: "/jobs", ID: "gone", Deleted: true},
+			{Name: "/jobs", ID: "j", From: "canceled", To: "canceled", Refresh: true},
+		}, next(t, f, start))
+		bus.Publish([]farm.Change{job("j", farm.JobCanceled, farm.JobQueued), {Kind: farm.ChangeRefresh}})
+		if batch, lost, err := f.Next(t.Context()); !lost || err != nil || len(batch) > 0 {
+			t.Errorf("anything may have changed, but %v, lost %v, %v", batch, lost, err)
+		}
 	})
 }
 

@@ -77,7 +77,7 @@ func InRoom(c farm.Change, occupied func(room string) bool) bool {
 }
 
 // StatusMessage tells the status of the farm.
-func StatusMessage(s farm.Status) Message {
+func StatusMessage(s farm.StatusReport) Message {
 	return encode(farm.Change{Kind: farm.ChangeStatus, Now: s}, 0)
 }
 

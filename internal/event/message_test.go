@@ -41,7 +41,7 @@ func TestEventsAreSaidInTheWordsOfTheAPI(t *testing.T) {
 		farm.Change{Kind: farm.ChangeLastRendered, JobID: "j", Now: &farm.LastRendered{JobID: "j", Base: "/job-files/j", Suffixes: []string{"a.jpg"}}},
 		farm.Change{Kind: farm.ChangeTaskLog, JobID: "j", TaskID: "t", Now: farm.TaskLog("a line\n")},
 		farm.Change{Kind: farm.ChangeLifecycle, Now: farm.ManagerStartup},
-		farm.Change{Kind: farm.ChangeStatus, Now: farm.StatusAsleep},
+		farm.Change{Kind: farm.ChangeStatus, Now: farm.StatusReport{Status: farm.StatusAsleep}},
 	)
 	want := []string{
 		`/jobs [/jobs] {"id":"j","name":"Shot","updated":"2026-11-22T06:20:27.407981Z","status":"active","previous_status":"queued","type":"render",` +

@@ -27,7 +27,7 @@ func payloadOf(c farm.Change, seq int64) (name string, payload any) {
 	case farm.ChangeLifecycle:
 		return "/lifecycle", lifecycleUpdate{Type: c.Now}
 	case farm.ChangeStatus:
-		return "/status", statusUpdate{Status: c.Now}
+		return "/status", statusUpdate(c.Now.(farm.StatusReport))
 	}
 	panic("event: nobody is told of a change of kind " + string(c.Kind))
 }
@@ -167,7 +167,8 @@ type lifecycleUpdate struct {
 }
 
 type statusUpdate struct {
-	Status any `json:"status"`
+	Status   farm.Status `json:"status"`
+	Problems []string    `json:"problems,omitempty"`
 }
 
 func optional(t time.Time) *time.Time {

@@ -26,7 +26,7 @@ type Change struct {
 	Heard bool
 
 	// Now is what clients are told: a *JobChange, *TaskChange, *WorkerChange, *TagChange, *LastRendered, TaskLog, Lifecycle
-	// or Status, as the kind says.
+	// or StatusReport, as the kind says.
 	Now any
 }
 
@@ -156,3 +156,9 @@ const (
 	StatusInoperative Status = "inoperative" // no worker can be reached, or the Manager cannot work
 	StatusStarting    Status = "starting"    // the Manager has just come up
 )
+
+// StatusReport is the status of a farm.
+type StatusReport struct {
+	Status   Status
+	Problems []string // why the Manager hands out no tasks and takes no jobs; nil = it does both
+}

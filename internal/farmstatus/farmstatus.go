@@ -7,6 +7,7 @@ package farmstatus
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,20 +36,20 @@ type Keeper struct {
 	again  chan struct{}
 
 	mu     sync.Mutex
-	status farm.Status
-	broken string
+	report farm.StatusReport
+	broken string // why the Manager cannot work
 }
 
 // New makes a Keeper of a farm that is starting.
 func New(counts Counts, bus *event.Bus, log *slog.Logger) *Keeper {
-	return &Keeper{counts: counts, bus: bus, log: log, status: farm.StatusStarting, again: make(chan struct{}, 1)}
+	return &Keeper{counts: counts, bus: bus, log: log, report: farm.StatusReport{Status: farm.StatusStarting}, again: make(chan struct{}, 1)}
 }
 
-// Status is the status of the farm as it was last found.
-func (k *Keeper) Status() farm.Status {
+// Report is the status of the farm as it was last found.
+func (k *Keeper) Report() farm.StatusReport {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.status
+	return k.report
 }
 
 // SetInoperative says why the Manager itself cannot work, and with "" that it can again.
@@ -71,7 +72,9 @@ func (k *Keeper) SetInoperative(reason string) {
 
 // Run looks at the farm when a job or a worker takes another status, and every half a minute.
 func (k *Keeper) Run(ctx context.Context) error {
-	moved := k.bus.Subscribe(func(c farm.Change) bool { return c.Moved })
+	moved := k.bus.Subscribe(func(c farm.Change) bool {
+		return c.Moved || c.Kind == farm.ChangeJobDeleted || c.Kind == farm.ChangeRefresh
+	})
 	defer moved.Close()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -119,14 +122,15 @@ func (k *Keeper) look(ctx context.Context) error {
 func (k *Keeper) set(s farm.Status) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	report := farm.StatusReport{Status: s}
 	if k.broken != "" {
-		s = farm.StatusInoperative
+		report = farm.StatusReport{Status: farm.StatusInoperative, Problems: []string{k.broken}}
 	}
-	if s == k.status {
+	if report.Status == k.report.Status && slices.Equal(report.Problems, k.report.Problems) {
 		return
 	}
-	k.status = s
-	k.bus.Announce(farm.Change{Kind: farm.ChangeStatus, Now: s})
+	k.report = report
+	k.bus.Announce(farm.Change{Kind: farm.ChangeStatus, Now: report})
 }
 
 // Of is the status of a farm with so many jobs and workers of each status.

@@ -74,7 +74,7 @@ func TestTheStatusFollowsTheFarmAndIsToldWhenItChanges(t *testing.T) {
 		k := farmstatus.New(counts, bus, slog.New(slog.DiscardHandler))
 		expect := func(want farm.Status, events ...string) {
 			t.Helper()
-			if got := k.Status(); got != want {
+			if got := k.Report().Status; got != want {
 				t.Errorf("the farm is %s, want %s", got, want)
 			}
 			if got := told(); !slices.Equal(got, events) {
@@ -102,7 +102,7 @@ func TestTheStatusFollowsTheFarmAndIsToldWhenItChanges(t *testing.T) {
 		expect(farm.StatusAsleep, `{"status":"asleep"}`)
 
 		k.SetInoperative("the database is damaged")
-		expect(farm.StatusInoperative, `{"status":"inoperative"}`)
+		expect(farm.StatusInoperative, `{"status":"inoperative","problems":["the database is damaged"]}`)
 		time.Sleep(time.Minute)
 		expect(farm.StatusInoperative)
 		k.SetInoperative("")

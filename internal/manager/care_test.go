@@ -83,6 +83,7 @@ func TestADamagedDatabaseStopsNewWorkAndNothingElse(t *testing.T) {
 		t.Fatalf("%d %s: %v", status, text, err)
 	}
 
+	farmStatus(t, client, url, "active")
 	change(t, cfg, "UPDATE job_specs SET job_id = job_id + 1000")
 	problems := farmStatus(t, client, url, "inoperative")
 	if len(problems) != 1 || !strings.Contains(problems[0], "job_specs names a row of jobs that is not there") {

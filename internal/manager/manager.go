@@ -109,6 +109,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	bus := &event.Bus{}
 	db, err := store.Open(ctx, store.Options{
 		Database: cfg.Database, Durability: store.Durability(cfg.Durability), Log: m.opts.Log, OnCommit: bus.Publish,
+		Wanted: bus.Wanted,
 	})
 	if err != nil {
 		return err
@@ -134,6 +135,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	jobs := bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeJob })
 	defer jobs.Close()
 	packer := tasklog.NewPacker(logs, tasklog.PackerOptions{Jobs: db, Changed: jobs.C, Retention: cfg.TaskLogs.Retention, Log: m.opts.Log})
+	events := newEvents(cfg.MQTT, bus, db, logs, m.opts.Log)
 	workers, err := auth.NewWorkers(scheduler)
 	if err != nil {
 		return err
@@ -156,12 +158,13 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	start := func(ctx context.Context, kind string, params any, who string) error {
 		return startOperation(ctx, operations, kind, params, who)
 	}
-	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: local, Folder: tasklog.Folder, Executable: m.opts.Executable})
+	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: local, Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
 		Description: description,
 		Operations:  operations, Admin: admin,
+		FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
 	if err != nil {
@@ -169,13 +172,14 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
 	care := &databaseCare{
-		check: db.Check, period: cfg.DatabaseCheckPeriod, log: m.opts.Log, suspend: scheduler.Suspend, resume: scheduler.Resume,
+		check: db.Check, period: cfg.DatabaseCheckPeriod, log: m.opts.Log, suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
+		resume: func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, m.untilRestart}
+	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, m.untilRestart}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}
-	return m.runParts(ctx, handler, parts...)
+	return m.runParts(ctx, handler, events.told, parts...)
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.
@@ -189,8 +193,9 @@ func makeSharedStorage(path string) error {
 	return nil
 }
 
-// runParts runs the server and the other parts until ctx ends or one of them fails.
-func (m *Manager) runParts(ctx context.Context, handler http.Handler, parts ...func(context.Context) error) error {
+// runParts runs the server and the other parts until ctx ends or one of them fails. The server stays until told is
+// closed: clients that poll hear the Manager's last word over it.
+func (m *Manager) runParts(ctx context.Context, handler http.Handler, told <-chan struct{}, parts ...func(context.Context) error) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.opts.Config.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", m.opts.Config.Listen, err)
@@ -199,7 +204,7 @@ func (m *Manager) runParts(ctx context.Context, handler http.Handler, parts ...f
 	for _, run := range parts {
 		group.Go(func() error { return unlessStopped(ctx, run(ctx)) })
 	}
-	m.serve(ctx, group, listener, handler)
+	m.serve(ctx, group, listener, handler, told)
 	if m.opts.Config.Autodiscoverable {
 		advertiser := &discover.Advertiser{Addr: listener.Addr(), Version: version.Version, Log: m.opts.Log}
 		group.Go(func() error { return unlessStopped(ctx, advertiser.Run(ctx)) })
@@ -209,7 +214,7 @@ func (m *Manager) runParts(ctx context.Context, handler http.Handler, parts ...f
 }
 
 // serve answers requests. When ctx ends, held requests are answered at once and the others may finish.
-func (m *Manager) serve(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler) {
+func (m *Manager) serve(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler, told <-chan struct{}) {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: time.Second,
@@ -228,6 +233,7 @@ func (m *Manager) serve(ctx context.Context, group *errgroup.Group, listener net
 	})
 	group.Go(func() error {
 		<-ctx.Done()
+		<-told
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 		defer cancel()
 		if err := server.Shutdown(stopping); err != nil {

@@ -30,7 +30,7 @@ func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, err
 				}
 			}
 		}
-		return appendTo(f, e.size, rest)
+		return s.append(f, e.size, id, rest)
 	})
 }
 
@@ -39,7 +39,7 @@ func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, err
 func (s *Store) AppendLine(id farm.LogID, line string) error {
 	line = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(strings.TrimRight(line, "\r\n"))
 	stamped := time.Now().UTC().Format(time.RFC3339) + " " + line + "\n"
-	_, err := s.change(id, func(f *os.File, e extent) (int64, error) { return appendTo(f, e.size, stamped) })
+	_, err := s.change(id, func(f *os.File, e extent) (int64, error) { return s.append(f, e.size, id, stamped) })
 	return err
 }
 
@@ -167,6 +167,14 @@ func (s *Store) writeWhole(name string, write func(f *os.File) error) error {
 		return errors.Join(err, s.disk.Remove(name))
 	}
 	return nil
+}
+
+func (s *Store) append(f *os.File, size int64, id farm.LogID, text string) (int64, error) {
+	written, err := appendTo(f, size, text)
+	if err == nil && text != "" {
+		s.hear(id, text)
+	}
+	return written, err
 }
 
 // appendTo writes text at the end; what a full disk cut short is taken back, so that a retry writes it whole.

@@ -47,6 +47,7 @@ type Store struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 	queue   *queue // of logs that could be compressed
+	hear    func(id farm.LogID, text string)
 }
 
 // disk is how a Store changes files; each call takes effect wholly or not at all.
@@ -77,8 +78,12 @@ func New(folder string, maxSize int64) (*Store, error) {
 	if maxSize == 0 {
 		maxSize = DefaultMaxSize
 	}
-	return &Store{root: root, disk: root, maxSize: maxSize, seed: maphash.MakeSeed(), encoder: encoder, decoder: decoder, queue: newQueue()}, nil
+	return &Store{root: root, disk: root, maxSize: maxSize, seed: maphash.MakeSeed(), encoder: encoder, decoder: decoder, queue: newQueue(), hear: func(farm.LogID, string) {}}, nil
 }
+
+// OnAppend lets hear know, in order and exactly once, what is appended to each log. It must not block, and is to be set
+// before anything is written.
+func (s *Store) OnAppend(hear func(id farm.LogID, text string)) { s.hear = hear }
 
 // Close frees the folder; nothing may be called after it.
 func (s *Store) Close() error {

@@ -215,3 +215,32 @@ func TestManyWritersLoseNothing(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestWhatIsAppendedIsHeardOnce(t *testing.T) {
+	t.Parallel()
+	logs, _ := setup(t)
+	id := farm.LogID{JobID: job, TaskID: task, Generation: 1}
+	var heard string
+	logs.OnAppend(func(of farm.LogID, text string) {
+		if of != id {
+			t.Errorf("heard of %+v", of)
+		}
+		heard += text
+	})
+	size, err := logs.AppendChunk(id, 0, "one\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is found in the log
+		if _, err := logs.AppendChunk(id, size, "two\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := logs.AppendLine(id, "three"); err != nil {
+		t.Fatal(err)
+	}
+	tail, err := logs.Tail(job, task)
+	if err != nil || heard != tail {
+		t.Errorf("heard %q, the log is %q, %v", heard, tail, err)
+	}
+}

@@ -153,7 +153,7 @@ func TestAClientChangesOverToAWebsocketAndMissesNothing(t *testing.T) {
 	if got := <-open; got != "6" {
 		t.Fatalf("the open poll is answered by %q", got)
 	}
-	s.bus.Announce(farm.Change{Kind: farm.ChangeStatus, Now: farm.StatusActive}) // while neither is used
+	s.bus.Announce(farm.Change{Kind: farm.ChangeStatus, Now: farm.StatusReport{Status: farm.StatusActive}}) // while neither is used
 	c.write("5")
 	if got := c.read(); got != `42["/status",{"status":"active"}]` {
 		t.Errorf("heard %q", got)

@@ -60,7 +60,7 @@ func start(t *testing.T, change ...func(*socketio.Options)) *server {
 	s := &server{t: t, bus: &event.Bus{}}
 	opts := socketio.Options{
 		Bus: s.bus, Load: nothing{}, Log: slog.New(slog.DiscardHandler), Limits: socketio.DefaultLimits(),
-		Status:  func() farm.Status { return farm.StatusIdle },
+		Status:  func() farm.StatusReport { return farm.StatusReport{Status: farm.StatusIdle} },
 		MayJoin: func(context.Context, string) error { return nil },
 	}
 	for _, c := range change {

@@ -38,7 +38,7 @@ type Options struct {
 	Log    *slog.Logger
 	Limits Limits
 	// Status is the status of the farm now; a client gets it when it connects.
-	Status func() farm.Status
+	Status func() farm.StatusReport
 	// MayJoin says whether a client may be in a room; ctx is that of its first request. Its error is told to the client.
 	MayJoin func(ctx context.Context, room string) error
 }

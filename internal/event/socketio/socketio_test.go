@@ -21,7 +21,7 @@ import (
 // one of each kind of change.
 var changes = []farm.Change{
 	{Kind: farm.ChangeLifecycle, Now: farm.ManagerStartup},
-	{Kind: farm.ChangeStatus, Now: farm.StatusActive},
+	{Kind: farm.ChangeStatus, Now: farm.StatusReport{Status: farm.StatusActive}},
 	{Kind: farm.ChangeJob, JobID: jobID, Now: &farm.JobChange{ID: jobID}},
 	{Kind: farm.ChangeTask, JobID: jobID, TaskID: taskID, Now: &farm.TaskChange{ID: taskID, JobID: jobID}},
 	{Kind: farm.ChangeTaskLog, JobID: jobID, TaskID: taskID, Now: farm.TaskLog("a line\n")},

@@ -107,26 +107,3 @@ func TestOnlyAProxyOnThisMachineIsBelieved(t *testing.T) {
 		}
 	}
 }
-
-func TestTheFarmsStatusIsOneWord(t *testing.T) {
-	t.Parallel()
-	type jobs = map[farm.JobStatus]int
-	type workers = map[farm.WorkerStatus]int
-	for _, c := range []struct {
-		jobs    jobs
-		workers workers
-		want    string
-	}{
-		{jobs{}, workers{}, "inoperative"},
-		{jobs{farm.JobActive: 1}, workers{farm.WorkerOffline: 2, farm.WorkerError: 1}, "inoperative"},
-		{jobs{farm.JobActive: 1}, workers{farm.WorkerAwake: 1}, "active"},
-		{jobs{farm.JobActive: 1}, workers{farm.WorkerAsleep: 1}, "waiting"},
-		{jobs{farm.JobQueued: 1}, workers{farm.WorkerAwake: 1}, "waiting"},
-		{jobs{farm.JobCompleted: 1}, workers{farm.WorkerAwake: 1, farm.WorkerAsleep: 1}, "idle"},
-		{jobs{}, workers{farm.WorkerAsleep: 1}, "asleep"},
-	} {
-		if got := farmStatus(c.jobs, c.workers); string(got) != c.want {
-			t.Errorf("%v %v: %s, want %s", c.jobs, c.workers, got, c.want)
-		}
-	}
-}

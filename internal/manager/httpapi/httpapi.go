@@ -16,6 +16,7 @@ import (
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
 	operations "flamenco.farm/internal/operation"
 	"flamenco.farm/internal/preview"
@@ -46,6 +47,10 @@ type Options struct {
 	// Description is served to whoever found the Manager in the network, at discover.DescriptionPath; nil = it is not.
 	Description []byte
 
+	FarmStatus func() farm.StatusReport // of the farm as it was last found
+	Events     http.Handler             // of Socket.IO clients
+	Origins    []string                 // of pages that may use the API, beside its own
+
 	Operations *operations.Service
 	Deletion   Deletion
 	Admin      auth.AdminToken
@@ -73,10 +78,11 @@ func New(opts Options) (http.Handler, error) {
 	h.mountOperations(router, gate)
 	h.mountDocument(router, doc)
 	h.mountFiles(router)
+	router.Handle(eventsPath, opts.Events)
 	if opts.Profiling {
 		mountProfiling(router)
 	}
-	return gate.outermost(router), nil
+	return gate.outermost(crossOrigin{opts.Origins}.admit(router)), nil
 }
 
 func (h *handlers) mountOperations(router chi.Router, gate *gate) {

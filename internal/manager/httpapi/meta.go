@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 
-	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/version"
 	"flamenco.farm/pkg/api"
 )
@@ -32,41 +31,7 @@ func addonVersion(userAgent string) (string, bool) {
 	return addon, addon != "" && strings.HasPrefix(comment, "(Blender add-on")
 }
 
-func (h *handlers) GetFarmStatus(ctx context.Context, _ api.GetFarmStatusRequestObject) (api.GetFarmStatusResponseObject, error) {
-	if reason := h.Sched.Suspended(); reason != "" {
-		return api.GetFarmStatus200JSONResponse{Status: api.FarmStatusInoperative, Problems: []string{reason}}, nil
-	}
-	jobs, err := h.Store.JobCounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	workers, err := h.Store.WorkerCounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return api.GetFarmStatus200JSONResponse{Status: farmStatus(jobs, workers)}, nil
-}
-
-// farmStatus is one word for all jobs and workers together.
-func farmStatus(jobs map[farm.JobStatus]int, workers map[farm.WorkerStatus]int) api.FarmStatus {
-	reachable := 0
-	for status, n := range workers {
-		if status != farm.WorkerOffline && status != farm.WorkerError {
-			reachable += n
-		}
-	}
-	awake := workers[farm.WorkerAwake] > 0
-	switch {
-	case reachable == 0:
-		return api.FarmStatusInoperative
-	case jobs[farm.JobActive] > 0 && awake:
-		return api.FarmStatusActive
-	case jobs[farm.JobActive]+jobs[farm.JobQueued] > 0:
-		return api.FarmStatusWaiting
-	case awake:
-		return api.FarmStatusIdle
-	case workers[farm.WorkerAsleep] > 0:
-		return api.FarmStatusAsleep
-	}
-	return api.FarmStatusIdle
+func (h *handlers) GetFarmStatus(context.Context, api.GetFarmStatusRequestObject) (api.GetFarmStatusResponseObject, error) {
+	report := h.FarmStatus()
+	return api.GetFarmStatus200JSONResponse{Status: api.FarmStatus(report.Status), Problems: report.Problems}, nil
 }

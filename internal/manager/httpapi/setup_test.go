@@ -26,6 +26,7 @@ import (
 	"flamenco.farm/internal/blob/file"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
+	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/operation"
@@ -158,7 +159,9 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 		Log: log, Config: config.Fixed(config.Config{ManagerName: "Test Farm", SharedStorage: "/farm/shared"}),
 		Setup: assistant.New(assistant.Options{Base: dir, Install: dir, MayRun: func(string) bool { return false }}),
 		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Previews: previews, Workers: workers, Files: files,
-		Variables: func() *variables.Set { return set },
+		Variables:  func() *variables.Set { return set },
+		FarmStatus: func() farm.StatusReport { return farm.StatusReport{Status: farm.StatusInoperative} },
+		Events:     http.NotFoundHandler(), Origins: []string{"http://localhost:8081"},
 	}
 	adjust(&apiOptions)
 	handler, err := httpapi.New(apiOptions)
