@@ -124,9 +124,15 @@ clean: ## Remove what was built
 
 ##@ Set up
 .PHONY: with-deps demo-deps help
-with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg, ip, Python programs (Debian, Ubuntu)
-	@tools/with-deps gcc blender ffmpeg python3 ip
+with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg, ip, Node.js, mosquitto, Python programs (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg python3 ip node npm mosquitto mosquitto_sub
 	@tools/with-python
+	@$(MAKE) -s test/events/node_modules/.stamp
+
+test/events/node_modules/.stamp: test/events/package.json test/events/package-lock.json
+	@echo 'Socket.IO clients for the tests'
+	@cd test/events && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 demo-deps:
 	@tools/with-deps blender ffmpeg
