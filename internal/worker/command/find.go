@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 
+	"flamenco.farm/internal/blender"
 	"flamenco.farm/internal/farm"
 )
 
@@ -26,11 +28,13 @@ func FindBlender(exe string) (string, error) {
 	if path, err := exec.LookPath(exe); err == nil {
 		return path, nil
 	}
-	if path := installedBlender(exe); path != "" {
-		return path, nil
+	if strings.EqualFold(strings.TrimSuffix(exe, ".exe"), "blender") {
+		if path := blender.Installed(); path != "" {
+			return path, nil
+		}
 	}
-	return "", farm.Errorf(farm.CodeNotFound, "no Blender named %q was found on this Worker, %s: install it, put its folder "+
-		"into the PATH of the Worker, or give its whole path in the variable {blender} of the Manager", exe, installedWhere)
+	return "", farm.Errorf(farm.CodeNotFound, "no Blender named %q was found on this Worker, neither in PATH nor where %s has it: install it, put its "+
+		"folder into the PATH of the Worker, or give its whole path in the variable {blender} of the Manager", exe, runtime.GOOS)
 }
 
 // FindFFmpeg finds the FFmpeg that is given by its plain name: one that came with the Worker, in the folder "tools" of
