@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,17 +136,25 @@ func FuzzConfiguration(f *testing.F) {
 	f.Add("worker_name: w\nmanager_url: [a, b]\ntask_checks: {readable: [/mnt], writable: [/srv], timeout: 3s}\nstop_grace: 1h\n")
 	f.Add("manager_url: &a [*a]\n")
 	f.Add("oom_score_adjust: 0x10\nrestart_exit_code: !!int \"47\"\n")
-	f.Add("? [1, 2]\n: {}\n")
+	for _, text := range []string{
+		"", "# nothing", "? [1, 2]\n: {}\n", "a: &a {b: *a}", "task_types: {x: y}", "zebra: 1\n1: 2\n", "worker_name: [",
+		"<<: {worker_name: x}", "--- 1\n--- 2", "\xff", "oom_score_adjust: 1e3",
+	} {
+		f.Add(text)
+	}
 	path := filepath.Join(f.TempDir(), ConfigFile)
 	f.Fuzz(func(t *testing.T, text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		config, _, err := LoadConfig(path)
+		config, unknown, err := LoadConfig(path)
 		if err != nil {
 			return
 		}
-		if config.StopGrace < 0 || config.RestartExitCode > 255 || config.TaskChecks.Timeout < 0 {
+		if slices.Contains(unknown, "worker_name") {
+			t.Errorf("%q: a known key is unknown", text)
+		}
+		if o := config.OOMScoreAdjust; o != nil && (*o < 0 || *o > 1000) || config.RestartExitCode < 0 || config.StopGrace < 0 || config.RestartExitCode > 255 || config.TaskChecks.Timeout < 0 {
 			t.Errorf("%q is accepted as %+v", text, config)
 		}
 		for _, address := range config.ManagerURL {
