@@ -109,6 +109,7 @@ func (im *importer) readTask(r *row, j *store.ImportedJob) (t store.ImportedTask
 			r.bad("worker_id", "names a worker that is not there")
 		}
 	}
+	t.Outcome = outcomeOf(status)
 	if status == farm.TaskActive { // nobody can tell whether its worker still runs it
 		status = farm.TaskQueued
 		if j.Status == farm.JobPaused || j.Status == farm.JobPauseRequested {
@@ -118,6 +119,19 @@ func (im *importer) readTask(r *row, j *store.ImportedJob) (t store.ImportedTask
 	setStatus(&t, status)
 	im.changed("task "+id, r)
 	return t, ""
+}
+
+// outcomeOf is how the last attempt at a task ended.
+func outcomeOf(status farm.TaskStatus) farm.Outcome {
+	switch status {
+	case farm.TaskCompleted:
+		return farm.OutcomeCompleted
+	case farm.TaskFailed, farm.TaskSoftFailed:
+		return farm.OutcomeFailed
+	case farm.TaskCanceled:
+		return farm.OutcomeCanceled
+	}
+	return farm.OutcomeLost
 }
 
 func readCommands(text string, t *store.ImportedTask) (problem string) {

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/flamenco3"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
@@ -75,7 +76,7 @@ func ImportFlamenco3(ctx context.Context, cfg config.Config, log *slog.Logger, o
 	if _, err := os.Stat(from.Database); err != nil { // before a new farm is made for nothing
 		return fmt.Errorf("there is no database to import: %w", err)
 	}
-	target := flamenco3.Target{LogName: tasklog.Path}
+	target := flamenco3.Target{LogName: tasklog.Path, Schedule: importSchedule}
 	open := openTarget
 	if dryRun {
 		open = lookAtTarget
@@ -92,6 +93,17 @@ func ImportFlamenco3(ctx context.Context, cfg config.Config, log *slog.Logger, o
 	report, err := flamenco3.Import(ctx, from, target, flamenco3.Options{DryRun: dryRun, Progress: everyTenth(out)})
 	fmt.Fprintln(out)
 	return errors.Join(err, report.Print(out))
+}
+
+// importSchedule stores a sleep schedule. When it has its next edge is found out at the next start of a Manager.
+func importSchedule(tx *store.Tx, s flamenco3.SleepSchedule) error {
+	w, err := tx.AnyWorker(s.WorkerID)
+	if err != nil {
+		return err
+	}
+	return tx.SaveSleepSchedule(w, store.SleepSchedule{SleepSchedule: farm.SleepSchedule{
+		Active: s.Active, Windows: []farm.SleepWindow{{Days: s.Days, Start: s.Start, End: s.End}},
+	}})
 }
 
 // openTarget opens the farm that gets everything, which no Manager may use meanwhile.

@@ -26,6 +26,12 @@ func TestAWorkerOfTheOldFarmSignsOnWithItsSecretAndGetsATask(t *testing.T) {
 	cfg := configured(t)
 	old := oldfarm.New(t)
 	_, worker := old.Worker("alpha", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "awake")
+	old.Exec("INSERT INTO sleep_schedules (created_at, worker_id, is_active, days_of_week, start_time, end_time) SELECT '', id, 1, 'mo fr', '20:00', '22:30' FROM workers")
+	_, busy := old.Worker("beta", "secret of beta", "awake")
+	rendering, renderingID := old.Job("rendering", "active")
+	frame, frameID := old.Task(rendering, 1, "blender", "active")
+	old.Exec("UPDATE tasks SET worker_id = (SELECT id FROM workers WHERE uuid = ?) WHERE id = ?", busy, frame)
+	old.Exec("UPDATE jobs SET priority = 1 WHERE id = ?", rendering)
 	old.Many(50, 200)
 	from := flamenco3.Source{Database: old.Database, Storage: old.Storage}
 
@@ -45,7 +51,7 @@ func TestAWorkerOfTheOldFarmSignsOnWithItsSecretAndGetsATask(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("10,000 tasks were imported in %s\n%s", time.Since(begin), out.String())
-	for _, want := range []string{"to import", "Nothing was written", "10000"} {
+	for _, want := range []string{"to import", "Nothing was written", "10001", "sleep schedules      1         1"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it printed %s\nwithout %q", out.String(), want)
 		}
@@ -54,6 +60,16 @@ func TestAWorkerOfTheOldFarmSignsOnWithItsSecretAndGetsATask(t *testing.T) {
 
 	client := newClient(t)
 	url, stop := start(t, cfg)
+	// It went on rendering while the Managers were changed, and knows nothing of that.
+	if status, text := call(t, client, "POST", url+"/api/v3/worker/task/"+frameID, `{"taskStatus":"completed"}`, busy, "secret of beta"); status != 204 {
+		t.Errorf("the report of a frame of the old farm got %d %s", status, text)
+	}
+	if _, text := call(t, client, "GET", url+"/api/v3/jobs/"+renderingID, ""); !strings.Contains(text, `"status":"completed"`) {
+		t.Errorf("its job is %s", text)
+	}
+	if _, text := call(t, client, "GET", url+"/api/v3/worker-mgt/workers/"+worker+"/sleep-schedule", ""); !strings.Contains(text, `"mo fr"`) || !strings.Contains(text, "22:30") {
+		t.Errorf("its sleep schedule is %s", text)
+	}
 	as := func(path, body string) (int, string) {
 		return call(t, client, "POST", url+"/api/v3/worker"+path, body, worker, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/store/micros"
 	"flamenco.farm/internal/store/query"
@@ -48,7 +50,8 @@ type ImportedTask struct {
 	Created        time.Time
 	Updated        time.Time
 	Touched        time.Time
-	LogSize        int64 // how long its log is
+	Outcome        farm.Outcome // how it ended with that worker
+	LogSize        int64        // how long its log is
 	FailedBy       []ImportedFailure
 }
 
@@ -132,6 +135,9 @@ func (tx *Tx) ImportJob(j ImportedJob, why Why) error {
 	if err != nil {
 		return taken(err)
 	}
+	if err := tx.importAttempts(j, rows, ids); err != nil {
+		return err
+	}
 	runnable := j.Status.Runnable() && j.DeleteRequested.IsZero()
 	if err := tx.insertReady(id, tag, j.Priority, runnable, totals.ready); err != nil {
 		return err
@@ -176,6 +182,9 @@ func (tx *Tx) importedRows(j ImportedJob) ([]taskRow, importTotals, error) {
 			NewTask: t.NewTask, status: t.Status, activity: t.Activity, open: open, ready: t.Status.Waiting() && open == 0,
 			worker: nullID(worker), stepsCompleted: t.StepsCompleted, stepsTotal: t.StepsTotal,
 			logSize: t.LogSize, created: micros.Of(t.Created), updated: micros.Of(t.Updated), touched: micros.Of(t.Touched),
+		}
+		if worker != 0 {
+			rows[i].generation, rows[i].assignment = 1, uuid.NewString()
 		}
 		totals.counts.Add(t.Status, 1)
 		totals.steps += t.StepsTotal
@@ -222,6 +231,30 @@ func (tx *Tx) importJobRow(j ImportedJob, t importTotals) (id, tag int64, err er
 	})
 	return id, tag, taken(err)
 }
+
+// importAttempts writes for each task that a worker had the attempt of which something is known: the last one. A report
+// that comes from that worker later is then treated like any late one.
+func (tx *Tx) importAttempts(j ImportedJob, rows []taskRow, ids []int64) error {
+	attempts := newBulk(tx, `attempts (task_id, generation, assignment, worker_id, session, slot, started_at, ended_at, outcome,
+        reason)`, 10)
+	for i, t := range rows {
+		if t.generation == 0 {
+			continue
+		}
+		began := t.touched
+		if began.IsZero() || began.After(t.updated.Time) {
+			began = t.updated
+		}
+		err := attempts.add(ids[i], t.generation, t.assignment, t.worker, "", 0, began, t.updated, string(j.Tasks[i].Outcome), imported)
+		if err != nil {
+			return err
+		}
+	}
+	return attempts.flush()
+}
+
+// imported is the reason of attempts that ended in another farm.
+const imported = "imported"
 
 func (tx *Tx) importFailures(job int64, j ImportedJob, ids []int64) error {
 	workers := map[string]int64{}

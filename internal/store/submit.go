@@ -118,6 +118,8 @@ type taskRow struct {
 	worker                    sql.NullInt64
 	stepsCompleted            int
 	stepsTotal                int
+	assignment                string
+	generation                int64
 	logSize                   int64
 	created, updated, touched micros.Time
 }
@@ -135,7 +137,7 @@ func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
 			t.OnDisconnect = farm.DefaultOnDisconnect(t.Type)
 		}
 		err := rows.add(t.ID, job, i+1, t.Name, t.Type, string(t.status), t.Priority, t.activity, t.open, t.ready, t.worker, 0,
-			"", 0, string(t.OnDisconnect), 0, t.logSize, t.stepsCompleted, t.stepsTotal, 0, t.created, t.updated, t.touched, 1)
+			t.assignment, t.generation, string(t.OnDisconnect), 0, t.logSize, t.stepsCompleted, t.stepsTotal, 0, t.created, t.updated, t.touched, 1)
 		if err != nil {
 			return nil, err
 		}
