@@ -172,7 +172,8 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
 	care := &databaseCare{
-		check: db.Check, period: cfg.DatabaseCheckPeriod, log: m.opts.Log, suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
+		db: db, period: cfg.DatabaseCheckPeriod, log: m.opts.Log,
+		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume: func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
 	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, m.untilRestart}

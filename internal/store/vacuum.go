@@ -39,6 +39,13 @@ func (s *Store) Vacuum(ctx context.Context, progress Progress) error {
 	return s.vacuumSlices(ctx, progress, sliceTime)
 }
 
+// Unused is how many bytes of the file hold nothing, and how many it has.
+func (s *Store) Unused(ctx context.Context) (unused, size int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT f.freelist_count * s.page_size, p.page_count * s.page_size
+FROM pragma_freelist_count f, pragma_page_count p, pragma_page_size s`).Scan(&unused, &size)
+	return unused, size, wrap(err)
+}
+
 func (s *Store) vacuumSlices(ctx context.Context, progress Progress, slice time.Duration) error {
 	total := int64(-1)
 	for pages := int64(firstSlice); ; {
