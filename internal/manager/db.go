@@ -76,7 +76,7 @@ func ImportFlamenco3(ctx context.Context, cfg config.Config, log *slog.Logger, o
 	if _, err := os.Stat(from.Database); err != nil { // before a new farm is made for nothing
 		return fmt.Errorf("there is no database to import: %w", err)
 	}
-	target := flamenco3.Target{LogName: tasklog.Path, Schedule: importSchedule}
+	target := flamenco3.Target{LogName: tasklog.Path, Schedule: importSchedule, Rendered: importRendered}
 	open := openTarget
 	if dryRun {
 		open = lookAtTarget
@@ -104,6 +104,14 @@ func importSchedule(tx *store.Tx, s flamenco3.SleepSchedule) error {
 	return tx.SaveSleepSchedule(w, store.SleepSchedule{SleepSchedule: farm.SleepSchedule{
 		Active: s.Active, Windows: []farm.SleepWindow{{Days: s.Days, Start: s.Start, End: s.End}},
 	}})
+}
+
+// importRendered notes that a job has pictures, unless it is to be deleted: then they go with it.
+func importRendered(tx *store.Tx, jobID string) error {
+	if err := tx.SetLastRendered(jobID); !farm.IsNotExist(err) {
+		return err
+	}
+	return nil
 }
 
 // openTarget opens the farm that gets everything, which no Manager may use meanwhile.

@@ -32,6 +32,11 @@ func TestAWorkerOfTheOldFarmSignsOnWithItsSecretAndGetsATask(t *testing.T) {
 	frame, frameID := old.Task(rendering, 1, "blender", "active")
 	old.Exec("UPDATE tasks SET worker_id = (SELECT id FROM workers WHERE uuid = ?) WHERE id = ?", busy, frame)
 	old.Exec("UPDATE jobs SET priority = 1 WHERE id = ?", rendering)
+	old.File(renderingID, "last-rendered.jpg", "a picture")
+	doomed, doomedID := old.Job("doomed", "completed")
+	old.Exec("UPDATE jobs SET delete_requested_at = '2025-11-03 10:00:00' WHERE id = ?", doomed)
+	old.File(doomedID, "last-rendered.jpg", "a picture that goes")
+	old.Exec("INSERT INTO last_rendereds VALUES (1, '', '', ?)", rendering)
 	old.Many(50, 200)
 	from := flamenco3.Source{Database: old.Database, Storage: old.Storage}
 
@@ -66,6 +71,9 @@ func TestAWorkerOfTheOldFarmSignsOnWithItsSecretAndGetsATask(t *testing.T) {
 	}
 	if _, text := call(t, client, "GET", url+"/api/v3/jobs/"+renderingID, ""); !strings.Contains(text, `"status":"completed"`) {
 		t.Errorf("its job is %s", text)
+	}
+	if status, text := call(t, client, "GET", url+"/api/v3/jobs/last-rendered", ""); status != 200 || !strings.Contains(text, renderingID) {
+		t.Errorf("the newest picture: %d %s", status, text)
 	}
 	if _, text := call(t, client, "GET", url+"/api/v3/worker-mgt/workers/"+worker+"/sleep-schedule", ""); !strings.Contains(text, `"mo fr"`) || !strings.Contains(text, "22:30") {
 		t.Errorf("its sleep schedule is %s", text)
