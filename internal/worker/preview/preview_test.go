@@ -179,7 +179,12 @@ func TestWhatIsNoImageIsPassedOver(t *testing.T) {
 	}
 	for _, o := range []Output{
 		u.save("half.png", whole[:len(whole)/2]), u.save("empty.png", nil), u.save("text.png", []byte("text")), u.save("video.mkv", nil), u.save("a.exr", nil),
-		large, {Path: filepath.Join(u.folder, "missing.png")}, {Path: u.folder}, {Path: u.folder + ".png"}, {Path: ""}, {Path: "\x00.png"},
+		large,
+		{Path: filepath.Join(u.folder, "missing.png")},
+		{Path: u.folder},
+		{Path: u.folder + ".png"},
+		{Path: ""},
+		{Path: "\x00.png"},
 	} {
 		u.Offer(o)
 		if line := await(t, u.logged); !strings.Contains(line, "level=DEBUG") {
