@@ -174,7 +174,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	care := &databaseCare{
 		db: db, period: cfg.DatabaseCheckPeriod, log: m.opts.Log,
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
-		resume: func() { scheduler.Resume(); events.status.SetInoperative("") },
+		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
 	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, m.untilRestart}
 	if uploads != nil {

@@ -57,18 +57,6 @@ func TestJSONLogLinesAreObjects(t *testing.T) {
 	}
 }
 
-func TestTheMostTalkativeFlagWins(t *testing.T) {
-	t.Parallel()
-	for flags, want := range map[string]slog.Level{
-		"": slog.LevelInfo, "-quiet": slog.LevelWarn, "-verbose": slog.LevelInfo, "-quiet -verbose": slog.LevelInfo,
-		"-quiet -debug": slog.LevelDebug, "-debug -trace": telemetry.LevelTrace,
-	} {
-		if got := parse(t, strings.Fields(flags)...).Level(); got != want {
-			t.Errorf("%q: %v, want %v", flags, got, want)
-		}
-	}
-}
-
 func TestQuietHidesInformation(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
