@@ -125,13 +125,6 @@ var document = sync.OnceValues(func() (routers.Router, error) {
 	return gorillamux.NewRouter(spec)
 })
 
-// in is the same connection for a part of the test.
-func (w *wire) in(t *testing.T) *wire {
-	copied := *w
-	copied.t = t
-	return &copied
-}
-
 // option changes a request.
 type option func(*http.Request)
 
