@@ -90,7 +90,7 @@ func await(t *testing.T, c <-chan string) string {
 	select {
 	case text := <-c:
 		return text
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("waited in vain")
 		return ""
 	}
@@ -171,12 +171,12 @@ func TestAPictureIsKeptInThreeSizesAndTold(t *testing.T) {
 		colour color.Color
 		want   string
 	}{{a, red, "red"}, {b, red, "red"}, {a, green, "green"}} {
-		s.take(c.job, frame(3840, 1600, c.colour))
+		s.take(c.job, frame(1940, 40, c.colour))
 		if got := await(t, s.stored); got != c.job {
 			t.Errorf("told of job %s, not %s", got, c.job)
 		}
 		for name, size := range map[string]image.Point{
-			"last-rendered.jpg": {1920, 800}, "last-rendered-small.jpg": {600, 250}, "last-rendered-tiny.jpg": {200, 83},
+			"last-rendered.jpg": {1920, 40}, "last-rendered-small.jpg": {600, 13}, "last-rendered-tiny.jpg": {200, 4},
 		} {
 			if got := colourOf(t, filepath.Join(s.folder, "jobs", c.job, name), size); got != c.want {
 				t.Errorf("%s is %s, want %s", name, got, c.want)

@@ -46,7 +46,7 @@ func (s *server) awaitPicture() string {
 	select {
 	case jobID := <-s.pictured:
 		return jobID
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		s.t.Fatal("no picture was stored")
 		return ""
 	}
@@ -62,7 +62,7 @@ func TestAPictureOfAWorkerIsShownForItsJobAndForTheFarm(t *testing.T) {
 	s.want(204, request{method: "GET", path: ofJob})
 	s.want(204, request{method: "GET", path: ofFarm})
 
-	s.want(202, picture(w, task.UUID, assignment, "image/jpeg", frame(2000, 1000, 100)))
+	s.want(202, picture(w, task.UUID, assignment, "image/jpeg", frame(1940, 40, 100)))
 	if got := s.awaitPicture(); got != job.ID {
 		t.Fatalf("a picture of job %s", got)
 	}
@@ -76,7 +76,7 @@ func TestAPictureOfAWorkerIsShownForItsJobAndForTheFarm(t *testing.T) {
 	if diff := cmp.Diff(want, decode[api.JobLastRenderedImageInfo](t, s.want(200, request{method: "GET", path: ofFarm}))); diff != "" {
 		t.Errorf("of the farm (-want +got):\n%s", diff)
 	}
-	for i, size := range []image.Point{{1920, 960}, {600, 300}, {200, 100}} {
+	for i, size := range []image.Point{{1920, 40}, {600, 13}, {200, 4}} {
 		a := s.want(200, request{method: "GET", path: info.Base + "/" + info.Suffixes[i]})
 		config, err := jpeg.DecodeConfig(strings.NewReader(a.body))
 		if err != nil || config.Width != size.X || config.Height != size.Y || a.header.Get("Content-Type") != "image/jpeg" {
