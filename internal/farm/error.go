@@ -13,24 +13,23 @@ type Code string
 
 // The codes of errors that a user may see.
 const (
-	CodeInvalid        Code = "invalid"            // the input is wrong: 400
-	CodeForbidden      Code = "forbidden"          // the caller may not: 403
-	CodeNotFound       Code = "not_found"          // no such thing: 404
-	CodeNoSuchTag      Code = "no_such_tag"        // a tag named in a change does not exist: 406
-	CodeConflict       Code = "conflict"           // it clashes with what is: 409
-	CodeNotAssigned    Code = "not_assigned"       // the task is, or was given, to somebody else: 409
-	CodePrecondition   Code = "precondition"       // an etag or a capability does not match: 412
-	CodeTooLarge       Code = "too_large"          // over a size limit: 413
-	CodeNoMatch        Code = "no_match"           // a selection fits nothing: 416
-	CodeMismatch       Code = "mismatch"           // the content is not what was announced: 417
-	CodeIllegal        Code = "illegal_transition" // the status may not follow the present one: 422
-	CodeMissing        Code = "missing"            // something it needs is not there yet: 424
-	CodeUploading      Code = "uploading"          // somebody else is doing it, come back later: 425
-	CodeFull           Code = "full"               // a queue has no room, and what was sent is dropped: 429
-	CodeNotImplemented Code = "not_implemented"    // this Manager does not do it yet: 501
-	CodeBusy           Code = "busy"               // the database stays locked: 503, try again
-	CodeUnavailable    Code = "unavailable"        // it is switched off or suspended: 503, waiting does not help
-	CodeStorage        Code = "storage"            // a disk is full or failing: 507
+	CodeInvalid      Code = "invalid"            // the input is wrong: 400
+	CodeForbidden    Code = "forbidden"          // the caller may not: 403
+	CodeNotFound     Code = "not_found"          // no such thing: 404
+	CodeNoSuchTag    Code = "no_such_tag"        // a tag named in a change does not exist: 406
+	CodeConflict     Code = "conflict"           // it clashes with what is: 409
+	CodeNotAssigned  Code = "not_assigned"       // the task is, or was given, to somebody else: 409
+	CodePrecondition Code = "precondition"       // an etag or a capability does not match: 412
+	CodeTooLarge     Code = "too_large"          // over a size limit: 413
+	CodeNoMatch      Code = "no_match"           // a selection fits nothing: 416
+	CodeMismatch     Code = "mismatch"           // the content is not what was announced: 417
+	CodeIllegal      Code = "illegal_transition" // the status may not follow the present one: 422
+	CodeMissing      Code = "missing"            // something it needs is not there yet: 424
+	CodeUploading    Code = "uploading"          // somebody else is doing it, come back later: 425
+	CodeFull         Code = "full"               // a queue has no room, and what was sent is dropped: 429
+	CodeBusy         Code = "busy"               // the database stays locked: 503, try again
+	CodeUnavailable  Code = "unavailable"        // it is switched off or suspended: 503, waiting does not help
+	CodeStorage      Code = "storage"            // a disk is full or failing: 507
 )
 
 // ErrNotExist is what every store answers for something that is not there.

@@ -22,10 +22,12 @@ type Source struct {
 	Storage  string // its local storage, which holds logs and images; "" or not there = it has none
 }
 
-// Target is the farm that gets it all. No Manager may use it meanwhile.
+// Target is the farm that gets it all.
 type Target struct {
 	Store   *store.Store // nil, for dry runs only = a farm that has nothing yet
 	Storage *os.Root     // its local storage; nil, for dry runs only
+	// Do runs a transaction on the Store; nil = as the Store itself does it.
+	Do func(ctx context.Context, fn func(*store.Tx) error) error
 	// LogName is where the log of a task that ran elsewhere belongs, below Storage.
 	LogName func(jobID, taskID string) string
 	// Schedule stores a sleep schedule; nil = there is no place for them.
@@ -137,7 +139,11 @@ func (im *importer) write(ctx context.Context, fn func(*store.Tx) error) (proble
 	if im.opts.DryRun {
 		return "", nil
 	}
-	err = im.to.Store.DoAlone(ctx, fn)
+	do := im.to.Do
+	if do == nil {
+		do = im.to.Store.DoAlone
+	}
+	err = do(ctx, fn)
 	switch farm.CodeOf(err) {
 	case farm.CodeInvalid, farm.CodeConflict:
 		return err.Error(), nil

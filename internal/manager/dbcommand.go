@@ -12,6 +12,7 @@ import (
 
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/flamenco3"
+	"flamenco.farm/internal/store"
 )
 
 // databaseFlags makes a subcommand without flags of what cares for the database.
@@ -38,6 +39,37 @@ func importFlags(flags *flag.FlagSet) func(context.Context, *admin) error {
 		if from.Storage == "" {
 			from.Storage = filepath.Join(filepath.Dir(from.Database), "flamenco-manager-storage")
 		}
-		return ImportFlamenco3(ctx, a.config, a.log, a.out, from, *dryRun)
+		err := ImportFlamenco3(ctx, a.config, a.log, a.out, from, *dryRun)
+		if errors.Is(err, store.ErrInUse) {
+			return a.importByManager(ctx, from)
+		}
+		return err
+	}
+}
+
+// importByManager has the Manager that runs import a farm.
+func (a *admin) importByManager(ctx context.Context, from flamenco3.Source) error {
+	params := map[string]any{}
+	for name, path := range map[string]string{"database": from.Database, "storage": from.Storage} {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		params[name] = absolute
+	}
+	return a.runByManager(ctx, kindImport, params)
+}
+
+// vacuumFlags is "db vacuum". While a Manager runs, it gives back the space that is unused, a little at a time.
+func vacuumFlags(*flag.FlagSet) func(context.Context, *admin) error {
+	return func(ctx context.Context, a *admin) error {
+		if err := a.noArguments(); err != nil {
+			return err
+		}
+		err := VacuumDatabase(ctx, a.config, a.log, a.out)
+		if errors.Is(err, store.ErrInUse) {
+			return a.runByManager(ctx, kindVacuum, nil)
+		}
+		return err
 	}
 }

@@ -57,6 +57,8 @@ type retentionParams struct {
 func operationKinds(d *deleter, uploads *shaman.Store, maxAge time.Duration) []operation.Kind {
 	return []operation.Kind{
 		collectKind(uploads, maxAge),
+		vacuumKind(d.store),
+		importKind(d.store, d.files),
 		{
 			Name: kindJobDeletion,
 			Job:  func(params json.RawMessage) string { p, _ := readJobParams(params); return p.Job },
@@ -182,7 +184,7 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 	})
 	if err == nil {
 		s, err = operation.New(operation.Options{
-			Store: db, Bus: bus, Log: log, Kinds: operationKinds(nil, nil, 0), Executable: executable, Setup: setup, Logs: logs,
+			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0), Executable: executable, Setup: setup, Logs: logs,
 		})
 	}
 	if err != nil {

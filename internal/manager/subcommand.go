@@ -36,7 +36,7 @@ func subcommands() []subcommand {
 		{"cleanslate", "erase all jobs and tasks, with their logs and previews", cleanSlateFlags},
 		{"db check", "read the whole database and say what is wrong with it", databaseFlags(CheckDatabase)},
 		{"db migrate", "bring the schema of the database up to date, after making a copy", databaseFlags(MigrateDatabase)},
-		{"db vacuum", "write the database anew, as small as it can be", databaseFlags(VacuumDatabase)},
+		{"db vacuum", "write the database anew, as small as it can be", vacuumFlags},
 		{"import-flamenco3", "bring over the farm of the Flamenco 3 Manager whose database is the argument PATH", importFlags},
 	}
 }

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,4 +44,5 @@ func lockDatabase(database string) (*lockFile, error) {
 	return nil, fmt.Errorf("writing lock file %s: %w", path, err)
 }
 
-func (l *lockFile) release() error { return l.file.Close() }
+// release unlocks before it closes: a process that is being started just now still has the file open for a moment.
+func (l *lockFile) release() error { return errors.Join(unlock(l.file), l.file.Close()) }

@@ -43,8 +43,6 @@ func statusOf(code farm.Code) int {
 		return http.StatusTooEarly
 	case farm.CodeFull:
 		return http.StatusTooManyRequests
-	case farm.CodeNotImplemented:
-		return http.StatusNotImplemented
 	case farm.CodeBusy, farm.CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case farm.CodeStorage:
@@ -65,7 +63,7 @@ func (g *gate) answerError(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // nobody is there to read the answer, or half of it is out already
 	}
 	off := farm.CodeOf(err) == farm.CodeUnavailable
-	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented && !off {
+	if status >= http.StatusInternalServerError && !off {
 		g.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "worker", auth.Worker(r.Context()), "error", err)
 		if op != nil && op.neverFails {
 			panic(http.ErrAbortHandler)

@@ -43,7 +43,6 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		{fmt.Errorf("secret detail: %w", farm.Errorf(farm.CodeIllegal, "not from there")), 422, "not from there"},
 		{farm.ErrBusy, 503, "busy"},
 		{farm.Errorf(farm.CodeStorage, "disk full"), 507, "disk full"},
-		{farm.Errorf(farm.CodeNotImplemented, "later"), 501, "later"},
 		{farm.Errorf(farm.CodeMismatch, "another sum"), 417, "another sum"},
 		{farm.Errorf(farm.CodeMissing, "not stored"), 424, "not stored"},
 		{farm.Errorf(farm.CodeUploading, "in a moment"), 425, "in a moment"},
