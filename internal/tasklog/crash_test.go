@@ -193,8 +193,8 @@ func live(t *testing.T, b *breaking) {
 			}
 			h.check(store)
 		}
-		h.check(store)
 	}
+	h.check(store)
 	store.Close()
 	store = open()
 	if err := store.PackJob(t.Context(), job); err != nil { // what a crash left behind is cleaned up

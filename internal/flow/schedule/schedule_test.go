@@ -47,8 +47,10 @@ func readClock(zone *time.Location, begin time.Time, minutes int) clock {
 
 // first is the first minute at which the clock shows a time or a later one.
 func (c clock) first(wall time.Time) int {
-	if i := slices.IndexFunc(c.shown, func(s time.Time) bool { return !s.Before(wall) }); i >= 0 {
-		return i
+	// No clock was ever changed by more than a day: before this minute it shows less.
+	from := min(max(int(wall.Sub(c.shown[0])/time.Minute)-26*60, 0), len(c.shown))
+	if i := slices.IndexFunc(c.shown[from:], func(s time.Time) bool { return !s.Before(wall) }); i >= 0 {
+		return from + i
 	}
 	return len(c.shown)
 }
@@ -117,7 +119,7 @@ func genBegin(t *rapid.T, zone *time.Location) time.Time {
 
 func TestAScheduleIsWhatTheClockShowsMinuteByMinute(t *testing.T) {
 	t.Parallel()
-	const weeks = 3
+	const weeks = 2
 	rapid.Check(t, func(t *rapid.T) {
 		zone := load(t, rapid.SampledFrom(zones).Draw(t, "zone"))
 		begin := genBegin(t, zone)
