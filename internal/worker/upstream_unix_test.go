@@ -265,3 +265,19 @@ func TestUpstreamAStoppedTaskGoesBackToTheQueue(t *testing.T) {
 		t.Errorf("the task: %+v", got)
 	}
 }
+
+func TestUpstreamImagesAreSentAsThatManagerTakesThem(t *testing.T) {
+	t.Parallel()
+	m := upstream.New(t)
+	var commands []any
+	for _, c := range rendering(t, "") {
+		commands = append(commands, c)
+	}
+	task := m.Add(commands...)
+	employ(t, m)
+	m.UntilStatus(t, task, "completed")
+	m.UntilCalls(t, upstream.Output, 1)
+	if c := m.Calls(upstream.Output)[0]; c.Status != 202 || c.Task != task {
+		t.Errorf("answered %d for the task %s", c.Status, c.Task)
+	}
+}
