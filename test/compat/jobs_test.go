@@ -73,6 +73,7 @@ func taskReadingExchanges(t *testing.T, b *book) {
 	anna := w.awake("anna", "misc")
 	job := w.echoJob("read me", 1)
 	task := w.send("GET", "/jobs/"+job+"/tasks", nil).is(200).string("tasks.0.id")
+	w.send("GET", "/jobs/"+job+"/tasks", nil).is(200).has("tasks.0.worker.id", "").has("tasks.0.worker.name", "")
 	path := "/tasks/" + task
 	w.send("GET", path, nil).is(200).has("worker.id", "").has("worker.name", "").has("job_id", job).has("commands.0.name", "echo")
 	w.send("GET", "/tasks/nonsense", nil).is(400)

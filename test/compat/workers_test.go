@@ -75,6 +75,12 @@ func workerExchanges(t *testing.T, b *book) {
 	w.send("GET", "/worker/task/"+nobody+"/may-i-run", nil, stranger).is(403)
 	w.send("POST", "/worker/task/"+nobody+"/output-produced", "x", stranger, header("Content-Type", "image/jpeg")).is(403)
 
+	// Whether it is in JSON is what most clients look at first.
+	refused := w.send("GET", "/worker/state", nil, stranger).is(403)
+	if kind := refused.header.Get("Content-Type"); kind != "application/json" || !contains(refused.text, "authorization failed") {
+		t.Errorf("a refusal: %s %s", kind, refused.text)
+	}
+
 	w.send("POST", "/worker/sign-on", object{"name": "anna"}, m.auth).is(400)
 	w.send("POST", "/worker/sign-on", object{
 		"name": "anna", "software_version": "3.9", "supported_task_types": []string{" Misc ", "BLENDER"}, "can_restart": true,
@@ -103,6 +109,15 @@ func workerExchanges(t *testing.T, b *book) {
 	w.send("GET", "/worker-mgt/workers/"+m.id, nil).is(200).has("can_restart", false)
 	w.send("POST", "/worker/state-changed", object{"status": "error"}, m.auth).is(204)
 	w.send("POST", "/worker/task", nil, m.auth).is(423)
+
+	// So is one that signed off and asks nevertheless; one that has not said yet that it is awake has to say so first.
+	ben := w.awake("ben", "misc")
+	w.send("POST", "/worker/sign-off", nil, ben.auth).is(204)
+	w.send("POST", "/worker/task", nil, ben.auth).is(423).has("status_requested", "awake")
+	w.send("POST", "/worker/state-changed", object{"status": "awake"}, ben.auth).is(204)
+	w.send("POST", "/worker/task", nil, ben.auth).is(204)
+	w.send("POST", "/worker/sign-on", object{"name": "ben", "software_version": "3.9", "supported_task_types": []string{"misc"}}, ben.auth).is(200)
+	w.send("POST", "/worker/task", nil, ben.auth).is(409)
 }
 
 func taskExchanges(t *testing.T, b *book) {

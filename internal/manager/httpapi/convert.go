@@ -83,7 +83,7 @@ func apiTaskCounts(c farm.TaskCounts) *api.TaskCounts {
 }
 
 func apiTaskSummary(t farm.Task) api.TaskSummary {
-	summary := api.TaskSummary{
+	return api.TaskSummary{
 		ID:             t.ID,
 		Name:           t.Name,
 		Status:         api.TaskStatus(t.Status),
@@ -93,12 +93,8 @@ func apiTaskSummary(t farm.Task) api.TaskSummary {
 		Updated:        t.Updated.UTC(),
 		StepsCompleted: t.StepsCompleted,
 		StepsTotal:     t.StepsTotal,
+		Worker:         apiWorkerOf(t),
 	}
-	if t.Worker != nil {
-		worker := apiTaskWorker(*t.Worker)
-		summary.Worker = &worker
-	}
-	return summary
 }
 
 func apiWorkerTask(t farm.Task) *api.WorkerTask {
@@ -107,6 +103,12 @@ func apiWorkerTask(t farm.Task) *api.WorkerTask {
 		ID: s.ID, JobID: t.JobID, Name: s.Name, Status: s.Status, IndexInJob: s.IndexInJob, Priority: s.Priority,
 		TaskType: s.TaskType, Updated: s.Updated, StepsCompleted: s.StepsCompleted, StepsTotal: s.StepsTotal,
 	}
+}
+
+// apiWorkerOf is empty for a task that nobody had yet: clients read its fields without asking.
+func apiWorkerOf(t farm.Task) *api.TaskWorker {
+	worker := apiTaskWorker(deref(t.Worker))
+	return &worker
 }
 
 func apiTaskWorker(w farm.TaskWorker) api.TaskWorker {
@@ -130,10 +132,7 @@ func apiTask(t farm.Task, commands []farm.Command, failedBy []farm.TaskWorker, a
 		StepsTotal:     t.StepsTotal,
 		Commands:       apiCommands(commands),
 		Lost:           optional(t.Lost),
-		Worker:         &api.TaskWorker{}, // of a task that nobody had yet: clients read its fields without asking
-	}
-	if t.Worker != nil {
-		*task.Worker = apiTaskWorker(*t.Worker)
+		Worker:         apiWorkerOf(t),
 	}
 	for _, w := range failedBy {
 		task.FailedByWorkers = append(task.FailedByWorkers, apiTaskWorker(w))

@@ -25,7 +25,11 @@ const (
 	documentPath = "/api/v3/openapi3.json"
 	swaggerPath  = "/api/v3/swagger-ui/"
 	appPath      = "/app/"
+	addonPath    = "/flamenco-addon.zip"
 )
+
+// noAddon is what people see who follow the web app's link to the add-on.
+const noAddon = "this Manager brings no Blender add-on of its own yet; the one of Flamenco 3 works with it"
 
 // appPolicy lets the web app load its own files and nothing else.
 const appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -54,6 +58,8 @@ func (h *handlers) mountFiles(router chi.Router) {
 	router.Handle(appPath+"*", withPolicy(appPolicy, http.StripPrefix(appPath, readOnly(serveApp(web.App())))))
 	router.Get("/favicon.ico", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
 	router.Get("/favicon.png", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
+	router.Get(addonPath, func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, noAddon) })
+	router.Get("/flamenco3-addon.zip", http.RedirectHandler(addonPath, http.StatusPermanentRedirect).ServeHTTP)
 	if h.Description != nil {
 		router.Get(discover.DescriptionPath, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/xml; charset=utf-8")

@@ -24,6 +24,8 @@ func TestTheWebAppAndTheDocumentAreServed(t *testing.T) {
 		{"/app/app.js", 200, "import"},
 		{"/app/nope.js", 404, "no such file"},
 		{"/favicon.ico", 307, ""},
+		{"/flamenco-addon.zip", 404, "the one of Flamenco 3 works"},
+		{"/flamenco3-addon.zip", 308, "/flamenco-addon.zip"},
 		{"/api/v3/openapi3.json", 200, `"openapi":"3.0.3"`},
 		{"/api/v3/swagger-ui/", 200, "openapi3.json"},
 		{"/debug/pprof/", 404, "Not Found"},

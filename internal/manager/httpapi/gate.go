@@ -92,7 +92,11 @@ func setSecurityHeaders(header http.Header) {
 // the document.
 func (g *gate) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		op, ok := g.operations[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		op, ok := g.operations[method+" "+chi.RouteContext(r.Context()).RoutePattern()]
 		if !ok {
 			g.answerError(w, r, fmt.Errorf("the route %s %s is not in the document", r.Method, r.URL.Path))
 			return

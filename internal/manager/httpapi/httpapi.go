@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/config"
@@ -73,6 +74,7 @@ func New(opts Options) (http.Handler, error) {
 	gate := &gate{log: opts.Log, workers: opts.Workers, admin: opts.Admin, operations: doc.operations}
 
 	router := chi.NewRouter()
+	router.Use(middleware.GetHead) // whoever watches over a farm often asks for the head alone
 	router.NotFound(gate.answerUnknown("Not Found"))
 	router.MethodNotAllowed(gate.answerUnknown("method not allowed"))
 	h.mountOperations(router, gate)
