@@ -47,8 +47,8 @@ type Box struct {
 	changed chan struct{}
 }
 
-// Open opens the outbox at path, or makes it. A file that is damaged beyond use is set aside as path~damaged, because a
-// Worker that cannot start helps nobody; setAside then says so.
+// Open opens the outbox at path, or makes it. A file that is damaged beyond use, or of another program with tables of
+// other columns, is set aside as path~damaged, because a Worker that cannot start helps nobody; setAside then says so.
 func Open(ctx context.Context, path string) (box *Box, setAside bool, err error) {
 	box, err = open(ctx, path)
 	if err == nil || !isDamage(err) {
@@ -66,7 +66,8 @@ func Open(ctx context.Context, path string) (box *Box, setAside bool, err error)
 
 func isDamage(err error) bool {
 	text := err.Error()
-	return strings.Contains(text, "malformed") || strings.Contains(text, "not a database")
+	return strings.Contains(text, "malformed") || strings.Contains(text, "not a database") ||
+		strings.Contains(text, "no such column") || strings.Contains(text, "has no column")
 }
 
 const schema = `CREATE TABLE IF NOT EXISTS updates (

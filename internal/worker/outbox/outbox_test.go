@@ -4,6 +4,7 @@ package outbox
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,6 +117,25 @@ func TestADamagedFileIsSetAside(t *testing.T) {
 	if _, err := os.Stat(path + "~damaged"); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestTheFileOfAnotherProgramIsSetAside(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.sqlite")
+	theirs, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Exec(`CREATE TABLE updates (id INTEGER PRIMARY KEY, task_id TEXT, payload TEXT)`); err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Close()
+	box, setAside, err := Open(t.Context(), path)
+	if err != nil || !setAside {
+		t.Fatalf("Open: set aside %v, %v", setAside, err)
+	}
+	defer func() { _ = box.Close() }()
+	put(t, box, "a", 1)
 }
 
 func TestUpdatesWaitInMemoryInOrderWhileTheDiskRefusesThem(t *testing.T) {
