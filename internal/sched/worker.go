@@ -164,7 +164,7 @@ func (s *Service) changeWorker(ctx context.Context, c Caller, reason string, cha
 			return err
 		}
 		if flow.ReturnsTasks(was, w.Status) {
-			after, err = s.returnTasks(tx, w, "worker "+w.Name+" "+reason)
+			after, err = s.returnTasks(tx, w, "worker "+w.Name+" "+strings.TrimPrefix(reason, "worker "))
 		}
 		return err
 	})
