@@ -252,6 +252,28 @@ func TestAFarmIsBroughtOverAsItIs(t *testing.T) {
 	}
 }
 
+// Whoever puts the new Manager in the place of the old one gives both the same local storage.
+func TestTheLocalStorageMayStayWhereItIs(t *testing.T) {
+	t.Parallel()
+	old, f := setup(t)
+	_ = f.storage.Close()
+	var err error
+	if f.storage, err = os.OpenRoot(old.Storage); err != nil {
+		t.Fatal(err)
+	}
+	job, jobID := old.Job("render", "completed")
+	_, taskID := old.Task(job, 1, "blender", "completed")
+	old.File(jobID, "task-"+taskID+".txt", "a line\n")
+	old.File(jobID, "last-rendered.jpg", "large")
+	r := f.imports(old, flamenco3.Options{})
+	if len(r.Problems) != 0 || r.Jobs.Imported != 1 || r.Logs.Present != 1 || r.Images.Present != 1 {
+		t.Errorf("report: %+v", r)
+	}
+	if got := f.file(logName(jobID, taskID)); got != "a line\n" {
+		t.Errorf("the log is now %q", got)
+	}
+}
+
 func TestTheOldFilesAreNotChanged(t *testing.T) {
 	t.Parallel()
 	old, f := setup(t)
