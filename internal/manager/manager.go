@@ -176,11 +176,24 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, m.untilRestart}
+	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, m.untilRestart, m.sweep(local)}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}
 	return m.runParts(ctx, handler, events.told, parts...)
+}
+
+// halfWritten is how long a file of the local storage may be in the making.
+const halfWritten = 24 * time.Hour
+
+// sweep removes what a Manager that was killed left half written.
+func (m *Manager) sweep(local *file.Store) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := local.Sweep(ctx, halfWritten); err != nil && ctx.Err() == nil {
+			m.opts.Log.Warn("cannot remove files that were left half written", "error", err)
+		}
+		return nil
+	}
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.
