@@ -119,3 +119,56 @@ func (w *wire) get(path string) []byte {
 	}
 	return text
 }
+
+// written is what a Manager of Flamenco 3 writes, with what people add to it.
+const written = `# Configuration file for Flamenco.
+_meta:
+  version: 3
+manager_name: Old Farm
+database: flamenco-manager.sqlite
+database_check_period: 10m0s
+listen: :8080
+autodiscoverable: true
+local_manager_storage_path: ./flamenco-manager-storage
+shared_storage_path: shared
+shaman:
+  enabled: true
+  garbageCollect: {period: 24h0m0s, maxAge: 744h0m0s}
+task_timeout: 10m0s
+worker_timeout: 1m0s
+blocklist_threshold: 3
+task_fail_after_softfail_count: 3
+mqtt:
+  client: {enabled: false, broker: "", clientID: flamenco, topic_prefix: flamenco, username: "", password: ""}
+variables:
+  blender:
+    values:
+      - {platform: linux, value: blender}
+      - {platform: windows, value: 'C:\Blender\blender.exe'}
+      - {platforms: [darwin], audience: workers, value: /Applications/Blender.app}
+  blenderArgs:
+    values: [{platform: all, value: -b -y}]
+  storage:
+    is_twoway: true
+    values:
+      - {platform: linux, value: /mnt/farm}
+      - {platform: windows, value: 'F:\'}
+`
+
+func TestAConfigurationForTheOldManagerAndItsAddOnIsRead(t *testing.T) {
+	t.Parallel()
+	w, _ := fromFile(t, written, &book{})
+	w.send("GET", "/version", nil).is(200).has("name", "Old Farm")
+	w.send("GET", "/configuration", nil).is(200).has("isFirstRun", false)
+	w.send("GET", "/configuration/variables/workers/windows", nil).is(200).has("blender.value", `C:\Blender\blender.exe`).has("storage.is_twoway", true)
+	w.send("GET", "/configuration/variables/users/darwin", nil).is(200).has("blender", nil).has("blenderArgs.value", "-b -y")
+	w.send("GET", "/configuration/file", nil).is(200).has("database_check_period", "10m").has("shaman.garbageCollect.maxAge", "744h").
+		has("mqtt.client.clientID", "flamenco").has("listen", ":8080")
+
+	// A path of one platform reaches a Worker on another one in that one's way.
+	job := submission("paths", 0)
+	job["submitter_platform"], job["settings"].(object)["message"] = "windows", `f:\shots\a.blend` //nolint:forcetypeassert // submission made it
+	w.send("POST", "/jobs", job).is(200).has("settings.message", `{storage}\shots\a.blend`)
+	anna := w.awake("anna", "misc")
+	w.send("POST", "/worker/task", nil, anna.auth).is(200).has("commands.0.parameters.message", "/mnt/farm/shots/a.blend")
+}
