@@ -23,7 +23,7 @@ func configurationExchanges(t *testing.T, b *book) {
 	w.send("GET", "/configuration", nil).is(200).has("storageLocation", filepath.ToSlash(cfg.SharedStorage)).has("isFirstRun", false)
 	w.send("GET", "/configuration/variables/workers/linux", nil).is(200).has("blender.is_twoway", false).has("blenderArgs.value", "-b -y")
 	w.send("GET", "/configuration/shared-storage/users/linux", nil).is(200).has("audience", "users").has("platform", "linux")
-	w.send("GET", "/status", nil).is(200).has("status", "inoperative")
+	w.eventually("the farm without Workers says so", func() bool { return w.send("GET", "/status", nil).is(200).string("status") == "inoperative" })
 	for _, unknown := range []string{"/nonsense", "/jobs/types/nonsense/more"} {
 		if r := w.send("GET", unknown, nil); r.status != 404 || string(r.text) != `{"message":"Not Found"}`+"\n" {
 			t.Errorf("%s: %d %s", unknown, r.status, r.text)
