@@ -100,6 +100,21 @@ func TestEverySubscriptionBringsItsEventsAndNoOthers(t *testing.T) {
 	}
 }
 
+func TestWhoIsInSeveralRoomsHearsOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.connect(4)
+	c.subscribe("subscribe", "job", jobID)
+	c.subscribe("subscribe", "allLastRendered", "")
+	c.subscribe("subscribe", "allJobs", "")
+	s.bus.Announce(append([]farm.Change{{Kind: farm.ChangeJob, JobID: "other", Mass: true, Now: &farm.JobChange{ID: "other"}}}, changes...)...)
+	got := c.heard()
+	slices.Sort(got)
+	if want := []string{"/jobs", "/jobs", "/last-rendered", "/lifecycle", "/status", "/task"}; !slices.Equal(got, want) {
+		t.Errorf("heard %v, want %v", got, want)
+	}
+}
+
 func TestNothingArrivesAfterUnsubscribing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -214,24 +229,32 @@ func TestLimitsKeepClientsFromUsingUpTheManager(t *testing.T) {
 
 func TestASlowClientIsCutOffAndOthersHearEverything(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *socketio.Options) { o.Limits.Waiting = 50 })
-	slow, quick := s.connect(4), s.connect(4)
-	for _, c := range []*client{slow, quick} {
-		if got := c.subscribe("subscribe", "allJobs", ""); got != "ok" {
-			t.Fatal(got)
-		}
-	}
-	name := strings.Repeat("long ", 20<<10)
-	for i := 0; i < 1000 && s.clients() == 2; i++ { // 100 MB at most, more than any network holds
-		id := fmt.Sprintf("job %d", i)
-		s.bus.Announce(farm.Change{Kind: farm.ChangeJob, JobID: id, Now: &farm.JobChange{ID: id, Name: name}})
-		if got := quick.read(); !strings.HasPrefix(got, fmt.Sprintf(`42["/jobs",{"id":%q,`, id)) {
-			t.Fatalf("the quick one hears %.60s instead of %s", got, id)
-		}
-	}
-	slow.isCut()
-	if n := s.clients(); n != 1 {
-		t.Errorf("%d clients are left, want the quick one", n)
+	for name, limit := range map[string]func(*socketio.Limits){
+		"many events":  func(l *socketio.Limits) { l.Waiting, l.WaitingBytes = 50, 1<<30 },
+		"much of them": func(l *socketio.Limits) { l.Waiting, l.WaitingBytes = 1<<30, 5<<20 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, func(o *socketio.Options) { limit(&o.Limits) })
+			slow, quick := s.connect(4), s.connect(4)
+			for _, c := range []*client{slow, quick} {
+				if got := c.subscribe("subscribe", "allJobs", ""); got != "ok" {
+					t.Fatal(got)
+				}
+			}
+			long := strings.Repeat("long ", 20<<10)
+			for i := 0; i < 1000 && s.clients() == 2; i++ { // 100 MB at most, more than any network holds
+				id := fmt.Sprintf("job %d", i)
+				s.bus.Announce(farm.Change{Kind: farm.ChangeJob, JobID: id, Now: &farm.JobChange{ID: id, Name: long}})
+				if got := quick.read(); !strings.HasPrefix(got, fmt.Sprintf(`42["/jobs",{"id":%q,`, id)) {
+					t.Fatalf("the quick one hears %.60s instead of %s", got, id)
+				}
+			}
+			if n := s.clients(); n != 1 {
+				t.Errorf("%d clients are left, want the quick one", n)
+			}
+			slow.isCut()
+		})
 	}
 }
 
