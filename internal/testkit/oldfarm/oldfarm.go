@@ -74,7 +74,7 @@ func New(t testing.TB) *Farm {
 		t.Fatal(err)
 	}
 	var err error
-	if f.DB, err = sql.Open("sqlite", "file:"+f.Database+"?_pragma=journal_mode(WAL)"); err != nil {
+	if f.DB, err = sql.Open("sqlite", "file:"+f.Database+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"); err != nil {
 		t.Fatal(err)
 	}
 	f.DB.SetMaxOpenConns(1)
