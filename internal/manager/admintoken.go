@@ -16,13 +16,12 @@ import (
 // adminTokenFile is where the Manager writes the token of this start, in its local storage.
 const adminTokenFile = "admin.token"
 
-// newAdminToken makes a token and writes it where only the Manager's own user can read it.
-func newAdminToken(local *os.Root) (auth.AdminToken, error) {
-	token := auth.NewAdminToken()
+// writeAdminToken writes the token where only the Manager's own user can read it.
+func writeAdminToken(local *os.Root, token auth.AdminToken) error {
 	if err := writePrivate(local, adminTokenFile, token.Reveal()+"\n"); err != nil {
-		return token, fmt.Errorf("writing %s: %w", adminTokenFile, err)
+		return fmt.Errorf("writing %s: %w", adminTokenFile, err)
 	}
-	return token, nil
+	return nil
 }
 
 // writePrivate writes a file whole or not at all, with a mode that only its owner can read.

@@ -151,10 +151,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLogs()) }()
-	admin, err := newAdminToken(files)
-	if err != nil {
-		return err
-	}
+	admin := auth.NewAdminToken()
 	start := func(ctx context.Context, kind string, params any, who string) error {
 		return startOperation(ctx, operations, kind, params, who)
 	}
@@ -180,7 +177,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}
-	return m.runParts(ctx, handler, events.told, parts...)
+	return m.runParts(ctx, handler, events.told, func() error { return writeAdminToken(files, admin) }, parts...)
 }
 
 // halfWritten is how long a file of the local storage may be in the making.
@@ -208,11 +205,15 @@ func makeSharedStorage(path string) error {
 }
 
 // runParts runs the server and the other parts until ctx ends or one of them fails. The server stays until told is
-// closed: clients that poll hear the Manager's last word over it.
-func (m *Manager) runParts(ctx context.Context, handler http.Handler, told <-chan struct{}, parts ...func(context.Context) error) error {
+// closed: clients that poll hear the Manager's last word over it. What started does happens once the address is ours: a
+// Manager that cannot start leaves nothing to one that runs.
+func (m *Manager) runParts(ctx context.Context, handler http.Handler, told <-chan struct{}, started func() error, parts ...func(context.Context) error) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.opts.Config.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", m.opts.Config.Listen, err)
+	}
+	if err := started(); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range parts {

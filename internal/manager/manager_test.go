@@ -5,6 +5,7 @@ package manager_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -238,6 +239,10 @@ func TestAPortThatIsTakenIsAnError(t *testing.T) {
 	err = manager.New(manager.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), cfg.Listen) {
 		t.Errorf("got %v", err)
+	}
+	// The local storage may be that of the Manager which has the port: its token must go on being true.
+	if _, err := os.Stat(filepath.Join(cfg.LocalStorage, "admin.token")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a Manager that did not start wrote an admin token: %v", err)
 	}
 }
 

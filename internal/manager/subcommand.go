@@ -95,7 +95,7 @@ func listSubcommands(w io.Writer) {
 	for _, c := range subcommands() {
 		fmt.Fprintf(w, "  %-16s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintf(w, "  %-12s %s\n", service.Command, "runs the Manager as a service of the operating system")
+	fmt.Fprintf(w, "  %-16s %s\n\n", service.Command, "run the Manager as a service of the operating system")
 }
 
 func (a *admin) parse(c subcommand, args []string) (do func(context.Context, *admin) error, configPath string, err error) {

@@ -5,6 +5,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -85,7 +86,7 @@ func (a *Assistant) Finish(sharedStorage string, chosen blender.Found) error {
 // command is what the variable blender becomes on this platform.
 func command(chosen blender.Found) (string, error) {
 	if !chosen.Usable {
-		return "", fmt.Errorf("%q cannot be used: %s", chosen.Path, chosen.Cause)
+		return "", fmt.Errorf("%q cannot be used: %s", chosen.Path, cmp.Or(chosen.Cause, "choose a Blender that is found to be usable"))
 	}
 	switch chosen.Source {
 	case blender.Default, blender.FileAssociation:
