@@ -88,6 +88,14 @@ func (o *jobsListOptions) run(ctx context.Context) error {
 	return o.table(jobs, more)
 }
 
+// jobStatus is the status of a job, and whether it is about to go.
+func jobStatus(job api.Job) string {
+	if job.DeleteRequestedAt != nil {
+		return string(job.Status) + ", deleting"
+	}
+	return string(job.Status)
+}
+
 func (o *jobsListOptions) table(jobs []api.Job, more bool) error {
 	notes := newStyle(o.streams.Err, o.getenv)
 	if len(jobs) == 0 {
@@ -107,7 +115,7 @@ func (o *jobsListOptions) table(jobs []api.Job, more bool) error {
 	var rows [][]string
 	for _, job := range jobs {
 		rows = append(rows, []string{
-			short(job.ID), job.Name, string(job.Status), percent(job.StepsCompleted, job.StepsTotal), strconv.Itoa(job.Priority),
+			short(job.ID), job.Name, jobStatus(job), percent(job.StepsCompleted, job.StepsTotal), strconv.Itoa(job.Priority),
 			job.Type, ago(now, job.Updated),
 		})
 	}
