@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -181,6 +182,9 @@ func runOnce(ctx context.Context, src config.Sources, opts Options, hangUp <-cha
 	}
 	cfg := live.Current()
 	opts.Live = live
+	if _, err := os.Stat(src.Path); errors.Is(err, fs.ErrNotExist) {
+		opts.Log.Warn("there is no configuration file, so every setting has its default", "path", src.Path)
+	}
 	opts.Log.Info("Flamenco Manager starts", "version", version.String(), "name", cfg.ManagerName, "database", cfg.Database, "shared_storage", cfg.SharedStorage)
 
 	ctx, stop := context.WithCancel(ctx)

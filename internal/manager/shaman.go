@@ -75,12 +75,12 @@ func collectKind(uploads *shaman.Store, maxAge time.Duration) operation.Kind {
 func collected(r shaman.Report, dryRun bool) string {
 	did := "deleted"
 	if dryRun {
-		did = "would be deleted"
+		did = "to be deleted"
 	}
-	text := fmt.Sprintf("%d files of %s stored; %d of them are old, %d of those are unused and %s (%s)",
-		r.Files, config.Size(r.Bytes), r.Old, r.Deleted, did, config.Size(r.DeletedBytes))
+	text := fmt.Sprintf("Files stored: %d (%.1f MiB), old: %d, unused and %s: %d (%.1f MiB)",
+		r.Files, mebibytes(r.Bytes), r.Old, did, r.Deleted, mebibytes(r.DeletedBytes))
 	if r.Failed > 0 {
-		text += fmt.Sprintf("; %d could not be deleted", r.Failed)
+		text += fmt.Sprintf(", not to be deleted: %d", r.Failed)
 	}
 	return text
 }

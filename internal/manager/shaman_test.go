@@ -54,7 +54,7 @@ func TestUnusedUploadsAreCollectedByAnOperation(t *testing.T) {
 	}
 	a.start("shaman-gc", `{"dry_run":true}`)
 	o := a.operations(1)[0]
-	if o.Status != "completed" || !strings.Contains(o.Activity, "2 files") || !strings.Contains(o.Activity, "1 of those are unused and would be deleted") {
+	if o.Status != "completed" || !strings.Contains(o.Activity, "stored: 2 ") || !strings.Contains(o.Activity, "unused and to be deleted: 1 ") {
 		t.Errorf("%+v", o)
 	}
 	if !isThere(unused) {
