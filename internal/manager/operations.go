@@ -240,7 +240,7 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 		return operation.Opened{}, errors.Join(err, db.Close(), files.Close())
 	}
 	if uploads != nil {
-		d.eraseCheckout = func(_ context.Context, id string) error { return uploads.Erase(id) }
+		d.eraseCheckout = func(_ context.Context, id string) error { return eraseCheckout(uploads, id, log) }
 	}
 	if change != nil {
 		change(d)

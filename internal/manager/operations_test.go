@@ -267,3 +267,24 @@ func TestOperationsRefuseParametersThatMakeNoSense(t *testing.T) {
 		}
 	}
 }
+
+func TestAJobThatNamesNoCheckoutCanBeDeleted(t *testing.T) {
+	t.Parallel()
+	cfg := configured(t)
+	cfg.Shaman.Enabled = false // what is named is taken as it is
+	a, stop := startAPI(t, cfg)
+	odd := a.job("notes.txt")
+	stop()
+	cfg.Shaman.Enabled = true
+	a, _ = startAPI(t, cfg)
+	if err := os.WriteFile(a.checkoutFolder("notes.txt"), nil, 0o600); err != nil { // somebody's file, no checkout
+		t.Fatal(err)
+	}
+	a.call(204, "DELETE", "/jobs/"+odd, "")
+	if o := a.operations(1)[0]; o.Status != "completed" || a.exists(odd) {
+		t.Errorf("%+v, the job is there: %v", o, a.exists(odd))
+	}
+	if !a.hasCheckout("notes.txt") {
+		t.Error("the file is gone")
+	}
+}

@@ -85,6 +85,17 @@ func collected(r shaman.Report, dryRun bool) string {
 	return text
 }
 
+// eraseCheckout erases a checkout. What no checkout can be called, such as what was submitted while Shaman was off, leaves
+// nothing to erase, and must not keep its job for ever.
+func eraseCheckout(uploads *shaman.Store, id string, log *slog.Logger) error {
+	err := uploads.Erase(id)
+	if farm.CodeOf(err) == farm.CodeInvalid {
+		log.Warn("the job names no checkout of this store, so nothing is erased", "checkout", id, "reason", err)
+		return nil
+	}
+	return err
+}
+
 // collectByOperation runs a collection as an operation, and returns when it has ended.
 func collectByOperation(ctx context.Context, operations *operation.Service) error {
 	o, err := operations.Start(ctx, kindShamanGC, nil, "manager")
