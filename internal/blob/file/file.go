@@ -90,7 +90,7 @@ func (s *Store) place(temporary, name string) error {
 		if err = s.root.MkdirAll(path.Dir(name), 0o750); err == nil {
 			err = s.root.Rename(temporary, name)
 		}
-		if !isMissing(err) {
+		if !isMissing(err) && !errors.Is(err, fs.ErrExist) { // either is what MkdirAll says of a folder that goes meanwhile
 			break
 		}
 	}
