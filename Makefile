@@ -124,8 +124,8 @@ clean: ## Remove what was built
 
 ##@ Set up
 .PHONY: with-deps demo-deps help
-with-deps: ## Install what the tests need and is missing: a C compiler, Blender, FFmpeg, ip, Node.js, mosquitto, Python programs (Debian, Ubuntu)
-	@tools/with-deps gcc blender ffmpeg python3 ip node npm mosquitto mosquitto_sub
+with-deps: ## Install what the tests need and is missing: a C compiler, PostgreSQL, Blender, FFmpeg, ip, Node.js, mosquitto, Python programs (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg python3 ip node npm mosquitto mosquitto_sub postgres
 	@tools/with-python
 	@$(MAKE) -s test/events/node_modules/.stamp
 

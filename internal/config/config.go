@@ -163,7 +163,9 @@ func Load(src Sources, log *slog.Logger) (Config, error) {
 }
 
 func (c *Config) resolvePaths(fileDir, executableDir string) {
-	c.Database = under(fileDir, c.Database)
+	if !isAddress(c.Database) {
+		c.Database = under(fileDir, c.Database)
+	}
 	c.LocalStorage = under(executableDir, c.LocalStorage)
 	if c.SharedStorage != "" {
 		c.SharedStorage = under(fileDir, c.SharedStorage)

@@ -51,7 +51,7 @@ func document(all []setting, c Config) map[string]any {
 func (s setting) shown(c Config) any {
 	text := s.format(c)
 	switch {
-	case s.secret && text != "":
+	case s.hides(text):
 		return Mask
 	case s.kind == kindNumber:
 		return json.Number(text)
@@ -124,7 +124,7 @@ func nodeOf(value any) (*yaml.Node, error) {
 // unmask puts the secrets of old where wanted holds their mask.
 func unmask(all []setting, wanted *yaml.Node, old Config) {
 	for _, s := range all {
-		if !s.secret {
+		if !s.secret && s.secretIf == nil {
 			continue
 		}
 		node := wanted

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,10 @@ type setting struct {
 	kind   kind // of its value in JSON
 	live   bool // a change holds at once; all others wait for a restart
 	secret bool // nobody is shown the value
-	parse  func(c *Config, text string) error
-	format func(c Config) string
+	// secretIf says of a value that nobody is shown it, though it is shown otherwise; nil = never
+	secretIf func(string) bool
+	parse    func(c *Config, text string) error
+	format   func(c Config) string
 }
 
 // kind is what a value is in JSON.
@@ -34,7 +37,8 @@ const (
 // settings is every scalar setting, in the order of the sample.
 var settings = []setting{
 	live(text("manager_name", "The name that people see in the web app.", func(c *Config) *string { return &c.ManagerName }, notEmpty)),
-	text("database", "The SQLite file; a relative path is below the folder of this file.", func(c *Config) *string { return &c.Database }, databasePath),
+	hiddenIf(hasPassword, text("database", "The SQLite file; a relative path is below the folder of this file. Or a PostgreSQL database: postgres://user:password@host/name.",
+		func(c *Config) *string { return &c.Database }, database)),
 	choice("durability", "full: whatever was acknowledged survives a power cut. normal: the last second may be lost, writes are faster.",
 		func(c *Config) *Durability { return &c.Durability }, DurabilityFull, DurabilityNormal),
 	duration("database_check_period", "How often the database is checked for damage, which it also is after each start. 0: never.",
@@ -103,6 +107,17 @@ var laterKeys = []string{
 func live(s setting) setting {
 	s.live = true
 	return s
+}
+
+// hiddenIf marks a setting that is treated like a secret one while its value is of a kind.
+func hiddenIf(secret func(string) bool, s setting) setting {
+	s.secretIf = secret
+	return s
+}
+
+// hides reports whether a value of the setting is not shown.
+func (s setting) hides(text string) bool {
+	return text != "" && (s.secret || s.secretIf != nil && s.secretIf(text))
 }
 
 // secret marks a setting that no API shows and no message repeats.
@@ -243,11 +258,31 @@ func notEmpty(text string) error {
 	return nil
 }
 
-func databasePath(text string) error {
-	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
-		return fmt.Errorf("PostgreSQL is not supported by this version; give the path of an SQLite file")
+func database(text string) error {
+	if !isAddress(text) {
+		return notEmpty(text)
 	}
-	return notEmpty(text)
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || strings.Trim(u.Path, "/") == "" {
+		return errors.New("is not an address such as postgres://user:password@host:5432/name") // it is not repeated: it may hold a password
+	}
+	return nil
+}
+
+// isAddress tells the address of a database server from the path of a file.
+func isAddress(database string) bool { return strings.Contains(database, "://") }
+
+// hasPassword reports whether a database setting has a password in it.
+func hasPassword(database string) bool {
+	if !isAddress(database) {
+		return false
+	}
+	u, err := url.Parse(database)
+	if err != nil {
+		return true
+	}
+	_, set := u.User.Password()
+	return set || strings.Contains(strings.ToLower(u.RawQuery), "password")
 }
 
 func timeZone(text string) error {

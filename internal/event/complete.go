@@ -18,11 +18,14 @@ func previous(c farm.Change) string {
 	case c.WorkerNow() != nil:
 		return string(c.WorkerNow().Previous)
 	}
-	return ""
+	return c.Was
 }
 
 // isNew reports whether a change brings something that was not there before.
 func isNew(c farm.Change) bool {
+	if c.Now == nil {
+		return c.Moved && c.Was == "" && (c.Kind == farm.ChangeJob || c.Kind == farm.ChangeWorker)
+	}
 	return (c.JobNow() != nil && c.JobNow().Previous == "" && !c.JobNow().Deleted) || (c.WorkerNow() != nil && c.WorkerNow().Previous == "")
 }
 
@@ -37,9 +40,23 @@ func (e *entry) complete(ctx context.Context, load Loader) error {
 	case farm.ChangeWorker:
 		return e.completeWorker(ctx, load)
 	case farm.ChangeTag:
-		if e.change.TagNow() == nil {
-			return farm.ErrNotExist
-		}
+		return e.completeTag(ctx, load)
+	}
+	return nil
+}
+
+func (e *entry) completeTag(ctx context.Context, load Loader) error {
+	if e.change.TagNow() != nil {
+		return nil
+	}
+	t, err := load.Tag(ctx, e.key.id)
+	switch {
+	case farm.IsNotExist(err):
+		e.change.Now = &farm.TagChange{Tag: farm.Tag{ID: e.key.id}, Deleted: true}
+	case err != nil:
+		return err
+	default:
+		e.change.Now = &farm.TagChange{Tag: t}
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type Loader interface {
 	Job(ctx context.Context, id string) (farm.Job, error)
 	Task(ctx context.Context, id string) (farm.Task, error)
 	Worker(ctx context.Context, id string) (farm.Worker, error)
+	Tag(ctx context.Context, id string) (farm.Tag, error)
 }
 
 // Feed brings changes to one who tells clients of them. Changes of the same thing that come fast become one. A feed that

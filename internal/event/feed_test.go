@@ -25,6 +25,7 @@ type library struct {
 	jobs    map[string]farm.Job
 	tasks   map[string]farm.Task
 	workers map[string]farm.Worker
+	tags    map[string]farm.Tag
 	err     error
 }
 
@@ -46,6 +47,8 @@ func (l library) Task(_ context.Context, id string) (farm.Task, error) { return 
 func (l library) Worker(_ context.Context, id string) (farm.Worker, error) {
 	return read(l, l.workers, id)
 }
+
+func (l library) Tag(_ context.Context, id string) (farm.Tag, error) { return read(l, l.tags, id) }
 
 func everything(farm.Change) bool { return true }
 

@@ -17,6 +17,8 @@ type Change struct {
 	OperationID string // of ChangeOperation, and of ChangeRefresh if it comes from one
 	Job         *Job   // of ChangeJobDeleted: the job as it last was
 
+	// Was is the status that a job, task or worker had before, "" = it is new, or the change does not say.
+	Was string
 	// Moved says of a job or worker that it is new or gone, or has another status than before.
 	Moved bool
 	// Mass says of a job that many of its tasks changed at once, and of a task that it is one of them: the change of the

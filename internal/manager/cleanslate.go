@@ -5,6 +5,8 @@ package manager
 import (
 	"context"
 	"flag"
+
+	"flamenco.farm/internal/store"
 )
 
 func cleanSlateFlags(flags *flag.FlagSet) func(context.Context, *admin) error {
@@ -13,7 +15,7 @@ func cleanSlateFlags(flags *flag.FlagSet) func(context.Context, *admin) error {
 		if err := a.noArguments(); err != nil {
 			return err
 		}
-		err := a.confirm(*yes, "This erases all jobs and tasks of "+a.config.Database+", with their logs and previews. "+
+		err := a.confirm(*yes, "This erases all jobs and tasks of "+store.NameOf(a.config.Database)+", with their logs and previews. "+
 			"Workers, tags and rendered files stay.")
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ import (
 
 // CheckDatabase is "db check": it reads the whole database, also beside a running Manager, and lists what is wrong with it.
 func CheckDatabase(ctx context.Context, cfg config.Config, _ *slog.Logger, out io.Writer) error {
-	fmt.Fprintf(out, "Checking %s\n", cfg.Database)
+	fmt.Fprintf(out, "Checking %s\n", store.NameOf(cfg.Database))
 	err := store.CheckFile(ctx, cfg.Database, nil)
 	var damage *store.CheckError
 	if errors.As(err, &damage) {
@@ -40,8 +40,8 @@ func CheckDatabase(ctx context.Context, cfg config.Config, _ *slog.Logger, out i
 
 // MigrateDatabase is "db migrate": it brings the schema up to date, as a start of the Manager does, after making a copy.
 func MigrateDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, out io.Writer) error {
-	if _, err := os.Stat(cfg.Database); err != nil {
-		return fmt.Errorf("there is no database: %w", err)
+	if err := databaseIsThere(cfg.Database); err != nil {
+		return err
 	}
 	db, err := openStore(ctx, cfg, log)
 	if err != nil {
@@ -50,19 +50,30 @@ func MigrateDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, o
 	if err := db.Close(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "The schema of %s is up to date.\n", cfg.Database)
+	_, err = fmt.Fprintf(out, "The schema of %s is up to date.\n", store.NameOf(cfg.Database))
 	return err
 }
 
 // VacuumDatabase is "db vacuum": it writes the database anew, as small as it can be.
 func VacuumDatabase(ctx context.Context, cfg config.Config, _ *slog.Logger, out io.Writer) error {
-	fmt.Fprintf(out, "Writing %s anew\n", cfg.Database)
+	fmt.Fprintf(out, "Writing %s anew\n", store.NameOf(cfg.Database))
 	before, after, err := store.VacuumFile(ctx, cfg.Database)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "It had %.1f MiB and has %.1f MiB now.\n", mebibytes(before), mebibytes(after))
 	return err
+}
+
+// databaseIsThere keeps a subcommand from making a database for nothing.
+func databaseIsThere(database string) error {
+	if store.IsPostgres(database) {
+		return nil // whether it is there is seen when it is opened
+	}
+	if _, err := os.Stat(database); err != nil {
+		return fmt.Errorf("there is no database: %w", err)
+	}
+	return nil
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
@@ -130,7 +141,7 @@ func openTarget(ctx context.Context, cfg config.Config, log *slog.Logger, target
 
 // lookAtTarget opens what there is of the farm, to read only. Nothing is made.
 func lookAtTarget(ctx context.Context, cfg config.Config, log *slog.Logger, target *flamenco3.Target) error {
-	_, err := os.Stat(cfg.Database)
+	err := databaseIsThere(cfg.Database)
 	if err == nil {
 		target.Store, err = store.OpenForReading(ctx, store.Options{Database: cfg.Database, Log: log})
 	}

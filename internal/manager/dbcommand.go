@@ -39,6 +39,9 @@ func importFlags(flags *flag.FlagSet) func(context.Context, *admin) error {
 		if from.Storage == "" {
 			from.Storage = filepath.Join(filepath.Dir(from.Database), "flamenco-manager-storage")
 		}
+		if !*dryRun && a.managerAnswers(ctx) {
+			return a.importByManager(ctx, from)
+		}
 		err := ImportFlamenco3(ctx, a.config, a.log, a.out, from, *dryRun)
 		if errors.Is(err, store.ErrInUse) {
 			return a.importByManager(ctx, from)

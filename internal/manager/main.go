@@ -20,6 +20,7 @@ import (
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/service"
+	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/telemetry"
 	"flamenco.farm/internal/version"
 )
@@ -185,7 +186,7 @@ func runOnce(ctx context.Context, src config.Sources, opts Options, hangUp <-cha
 	if _, err := os.Stat(src.Path); errors.Is(err, fs.ErrNotExist) {
 		opts.Log.Warn("there is no configuration file, so every setting has its default", "path", src.Path)
 	}
-	opts.Log.Info("Flamenco Manager starts", "version", version.String(), "name", cfg.ManagerName, "database", cfg.Database, "shared_storage", cfg.SharedStorage)
+	opts.Log.Info("Flamenco Manager starts", "version", version.String(), "name", cfg.ManagerName, "database", store.NameOf(cfg.Database), "shared_storage", cfg.SharedStorage)
 
 	ctx, stop := context.WithCancel(ctx)
 	listening := make(chan struct{})

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
+	"time"
 
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
@@ -20,8 +20,11 @@ import (
 
 // runOperation runs an operation to its end: by the Manager that runs, or here when there is none.
 func (a *admin) runOperation(ctx context.Context, kind string, params map[string]any) error {
-	if _, err := os.Stat(a.config.Database); err != nil {
-		return fmt.Errorf("looking for the database: %w", err)
+	if err := databaseIsThere(a.config.Database); err != nil {
+		return err
+	}
+	if a.managerAnswers(ctx) {
+		return a.runByManager(ctx, kind, params)
 	}
 	bus := &event.Bus{}
 	db, err := store.Open(ctx, store.Options{
@@ -38,6 +41,25 @@ func (a *admin) runOperation(ctx context.Context, kind string, params map[string
 		return errors.Join(err, db.Close())
 	}
 	return errors.Join(a.runHere(ctx, operations, kind, params), closeLogs(), db.Close())
+}
+
+// answersWithin is how long a Manager on this machine may take to say that it is there.
+const answersWithin = 3 * time.Second
+
+// managerAnswers reports whether a Manager of this configuration runs here, where its database does not tell.
+func (a *admin) managerAnswers(ctx context.Context) bool {
+	address, err := ownAddress(a.config.Listen)
+	if err != nil || !store.IsPostgres(a.config.Database) {
+		return false
+	}
+	c, err := client.New(address, client.WithUserAgent("Flamenco/"+version.Version+" (flamenco-manager)"))
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	_, err = c.Version(ctx)
+	return err == nil
 }
 
 // runHere runs an operation in a child of this process, which has the database for itself.

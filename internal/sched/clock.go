@@ -44,7 +44,7 @@ func (s *Service) watchClocks(ctx context.Context) error {
 // Expire does one look at the clocks: tasks of silent workers and tasks not heard of go back to the queue, and silent
 // workers get status error.
 func (s *Service) Expire(ctx context.Context) error {
-	now := time.Now()
+	now := s.store.Now()
 	keep, stop := now.Add(-s.WorkerTimeout), now.Add(-s.WorkerTimeout-Margin(s.WorkerTimeout))
 	stale, err := s.store.StaleTasks(ctx, keep, stop, atOnce)
 	if err != nil {
@@ -89,15 +89,19 @@ func (s *Service) expireUntouched(ctx context.Context, now time.Time) error {
 
 // expireTask takes a task from its worker if, looked at again in the transaction, it is still over time.
 func (s *Service) expireTask(ctx context.Context, id string, over func(*store.Task, *store.Worker) (string, bool)) error {
+	seen, err := s.store.PeekTask(ctx, id)
+	if err != nil {
+		return err
+	}
 	var after aftermath
-	err := s.store.Do(ctx, func(tx *store.Tx) error {
+	err = s.store.Do(ctx, func(tx *store.Tx) error {
 		after = aftermath{}
-		t, err := tx.Task(id)
-		if err != nil || t.Status != farm.TaskActive {
+		w, err := tx.AnyWorker(seen.WorkerID) // before its task, as everywhere
+		if err != nil {
 			return err
 		}
-		w, err := tx.AnyWorker(t.WorkerID)
-		if err != nil {
+		t, err := tx.Task(id)
+		if err != nil || t.Status != farm.TaskActive || t.WorkerID != w.ID {
 			return err
 		}
 		reason, expired := over(t, w)

@@ -123,7 +123,7 @@ func (s *Service) watchSchedules(ctx context.Context) error {
 }
 
 func (s *Service) dueSchedules(ctx context.Context) ([]string, error) {
-	return s.store.DueSleepSchedules(ctx, time.Now(), atAnEdge)
+	return s.store.DueSleepSchedules(ctx, s.store.Now(), atAnEdge)
 }
 
 // followSchedules moves on the schedules of the workers that look names, and returns when the next one is due.

@@ -28,7 +28,7 @@ func (tx *Tx) wants(kind farm.ChangeKind) bool { return tx.wanted != nil && tx.w
 // jobChanged notes what the job is now.
 func (tx *Tx) jobChanged(j *Job) *farm.Change {
 	c := tx.note(&j.noted, farm.Change{Kind: farm.ChangeJob, JobID: j.ID})
-	c.Moved = j.first != j.Status
+	c.Moved, c.Was = j.first != j.Status, string(j.first)
 	if !tx.wants(farm.ChangeJob) {
 		return c
 	}
@@ -47,7 +47,7 @@ func (tx *Tx) manyTasksChanged(j *Job) {
 
 func (tx *Tx) taskChanged(t *Task) {
 	c := tx.note(&t.noted, farm.Change{Kind: farm.ChangeTask, JobID: t.JobID, TaskID: t.ID})
-	c.WorkerID = t.WorkerID
+	c.WorkerID, c.Was = t.WorkerID, string(t.first)
 	if !tx.wants(farm.ChangeTask) {
 		return
 	}
@@ -61,7 +61,7 @@ func (tx *Tx) taskChanged(t *Task) {
 // WorkerChanged notes what the worker is now; for changes around it, such as a task that it got.
 func (tx *Tx) WorkerChanged(w *Worker) {
 	c := tx.note(&w.noted, farm.Change{Kind: farm.ChangeWorker, WorkerID: w.ID})
-	c.Moved = w.first != w.Status || w.Deleted
+	c.Moved, c.Was = w.first != w.Status || w.Deleted, string(w.first)
 	if !tx.wants(farm.ChangeWorker) {
 		return
 	}

@@ -54,11 +54,19 @@ func (e *CheckError) add(problem string) {
 // not be checked. It stops nobody, and what it reads is one moment: the structure of the file first, then the references
 // of each table.
 func (s *Store) Check(ctx context.Context, progress Progress) error {
+	if s.clock != nil {
+		return errChecksItself
+	}
 	return check(ctx, s.read, progress)
 }
 
+var errChecksItself = farm.Errorf(farm.CodePrecondition, "a PostgreSQL database is checked with the server's own tool, pg_amcheck")
+
 // CheckFile is Check for a file, whether a Manager has it open or not. It changes nothing.
 func CheckFile(ctx context.Context, path string, progress Progress) error {
+	if IsPostgres(path) {
+		return errChecksItself
+	}
 	db, err := openLooker(ctx, path)
 	if err != nil {
 		return err

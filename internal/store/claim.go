@@ -44,6 +44,11 @@ func (tx *Tx) NextTask(w *Worker) (*Task, error) {
 			if row.job != at.job && best.task != 0 {
 				return tx.taskByID(best.task)
 			}
+			if row.job != at.job {
+				if _, err := tx.lock(lockJobByID, row.job); err != nil {
+					return nil, err
+				}
+			}
 			at = row
 			c, err := tx.bestTask(w, row)
 			if err != nil {
@@ -63,9 +68,14 @@ func (tx *Tx) NextTask(w *Worker) (*Task, error) {
 	}
 }
 
+// claims are the statements of an engine for the two levels of a claim.
+type claims interface {
+	jobsToClaim(tx *Tx, args ...any) (*sql.Rows, error)
+	bestTask(tx *Tx, args ...any) *sql.Row
+}
+
 func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err error) {
-	statement := tx.db.StmtContext(tx.ctx, tx.claims.jobs) //nolint:sqlclosecheck // closed with the transaction
-	rows, err := statement.QueryContext(tx.ctx, w.id, after.priority, after.job, after.taskType, walkRows)
+	rows, err := tx.claims.jobsToClaim(tx, w.id, after.priority, after.job, after.taskType, walkRows)
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +91,7 @@ func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err erro
 }
 
 func (tx *Tx) bestTask(w *Worker, r readyRow) (c candidate, err error) {
-	statement := tx.db.StmtContext(tx.ctx, tx.claims.task) //nolint:sqlclosecheck // closed with the transaction
-	row := statement.QueryRowContext(tx.ctx, r.job, r.taskType, w.id)
-	err = row.Scan(&c.task, &c.priority, &c.index)
+	err = tx.claims.bestTask(tx, r.job, r.taskType, w.id).Scan(&c.task, &c.priority, &c.index)
 	if errors.Is(err, sql.ErrNoRows) {
 		return candidate{}, nil
 	}
@@ -95,7 +103,13 @@ func (t *Task) Slot() int { return int(t.slot) }
 
 // TaskInSlot is the task that a worker has in a slot, or farm.ErrNotExist.
 func (tx *Tx) TaskInSlot(w *Worker, slot int) (*Task, error) {
-	id, err := tx.q.ActiveTaskInSlot(tx.ctx, query.ActiveTaskInSlotParams{WorkerID: nullID(w.id), Slot: int64(slot)})
+	which := query.ActiveTaskInSlotParams{WorkerID: nullID(w.id), Slot: int64(slot)}
+	id, err := tx.q.ActiveTaskInSlot(tx.ctx, which)
+	if err == nil && tx.locks != nil { // it may be taken from the worker until its job is locked
+		if _, err = tx.lock(lockJobOfTaskID, id); err == nil {
+			id, err = tx.q.ActiveTaskInSlot(tx.ctx, which)
+		}
+	}
 	if err != nil {
 		return nil, wrap(err)
 	}

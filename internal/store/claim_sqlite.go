@@ -32,10 +32,10 @@ WHERE t.job_id = $1 AND t.type = $2 AND t.ready
 ORDER BY t.priority DESC, t.index_in_job LIMIT 1`
 )
 
-// claimStatements are the two, parsed once: a claim runs them in every transaction.
-type claimStatements struct{ jobs, task *sql.Stmt }
+// sqliteClaims are the two, parsed once: a claim runs them in every transaction.
+type sqliteClaims struct{ jobs, task *sql.Stmt }
 
-func prepareClaims(ctx context.Context, db *sql.DB) (c claimStatements, err error) {
+func prepareClaims(ctx context.Context, db *sql.DB) (c sqliteClaims, err error) {
 	if c.jobs, err = db.PrepareContext(ctx, jobsToClaimSQLite); err != nil {
 		return c, err
 	}
@@ -43,7 +43,15 @@ func prepareClaims(ctx context.Context, db *sql.DB) (c claimStatements, err erro
 	return c, err
 }
 
-func (c claimStatements) close() error {
+func (c sqliteClaims) jobsToClaim(tx *Tx, args ...any) (*sql.Rows, error) {
+	return tx.db.StmtContext(tx.ctx, c.jobs).QueryContext(tx.ctx, args...) //nolint:sqlclosecheck // closed with the transaction
+}
+
+func (c sqliteClaims) bestTask(tx *Tx, args ...any) *sql.Row {
+	return tx.db.StmtContext(tx.ctx, c.task).QueryRowContext(tx.ctx, args...) //nolint:sqlclosecheck // closed with the transaction
+}
+
+func (c sqliteClaims) close() error {
 	var errs []error
 	for _, s := range []*sql.Stmt{c.jobs, c.task} {
 		if s != nil {

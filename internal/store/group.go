@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/micros"
 	"flamenco.farm/internal/store/query"
 )
 
@@ -37,7 +38,7 @@ var errClosed = errors.New("the database is closed")
 type group struct {
 	db       *sql.DB
 	q        *query.Queries
-	claims   claimStatements
+	claims   claims
 	wal      *walWatch
 	busy     time.Duration
 	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
@@ -181,6 +182,9 @@ func (g *group) commit(tx *sql.Tx) {
 		broken = g.runMember(tx, q, e, len(members) == 1)
 	}
 	if broken == nil {
+		broken = g.writeEvent(tx, members)
+	}
+	if broken == nil {
 		broken = tx.Commit()
 	}
 	if broken != nil {
@@ -202,6 +206,24 @@ func (g *group) commit(tx *sql.Tx) {
 		close(e.done)
 	}
 	g.wal.look()
+}
+
+// writeEvent stores what the members changed, one row for all.
+func (g *group) writeEvent(tx *sql.Tx, members []*entry) error {
+	var changes []farm.Change
+	for _, e := range members {
+		if e.err == nil {
+			changes = append(changes, e.changes...)
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	text, err := encodeChanges(changes)
+	if err != nil {
+		return err
+	}
+	return g.q.WithTx(tx).InsertEvent(context.Background(), query.InsertEventParams{CreatedAt: micros.Of(time.Now()), Changes: text})
 }
 
 // nextMember is the next entry that may join the commit, nil when it is full.

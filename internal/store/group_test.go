@@ -50,7 +50,7 @@ func open(t testing.TB, opts Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.group.work = time.Hour // so that the slowest machine makes one commit of what meets
+	groupOf(s).work = time.Hour // so that the slowest machine makes one commit of what meets
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -59,11 +59,14 @@ func open(t testing.TB, opts Options) *Store {
 	return s
 }
 
+func groupOf(s *Store) *group { return s.writer.(*group) }
+
 // addTag writes one row and says so.
 func addTag(name string) func(*Tx) error {
 	return func(tx *Tx) error {
 		tx.Changed(farm.Change{JobID: name})
-		return tx.q.InsertTag(tx.ctx, query.InsertTagParams{Uuid: name, Name: name, CreatedAt: tx.stamp()})
+		_, err := tx.q.InsertTag(tx.ctx, query.InsertTagParams{Uuid: name, Name: name, CreatedAt: tx.stamp()})
+		return err
 	}
 }
 
@@ -90,7 +93,7 @@ func queue(t *testing.T, s *Store, c company, fn func(*Tx) error) *entry {
 
 func queueFor(ctx context.Context, s *Store, c company, fn func(*Tx) error) *entry {
 	e := &entry{ctx: ctx, fn: fn, company: c, since: time.Now(), done: make(chan struct{})}
-	s.group.queue <- e
+	groupOf(s).queue <- e
 	return e
 }
 
@@ -140,7 +143,7 @@ func TestCallersWhoMeetShareACommitAndEachSeesItsOwnResult(t *testing.T) {
 			})
 		})
 	}
-	for len(s.group.queue) < callers {
+	for len(groupOf(s).queue) < callers {
 		select {
 		case <-t.Context().Done():
 			t.Fatal("not all callers queue up")
@@ -370,7 +373,7 @@ func TestCloseWaitsForTheWritesThatWereAskedFor(t *testing.T) {
 	}
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
-	<-s.group.quit
+	<-groupOf(s).quit
 	select {
 	case <-closed:
 		t.Error("closed while a write ran")

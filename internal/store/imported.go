@@ -79,9 +79,10 @@ func (s *Store) HasWorker(ctx context.Context, id string) (bool, error) {
 
 // ImportTag stores a tag with its id and time.
 func (tx *Tx) ImportTag(t farm.Tag, created time.Time) error {
-	return nameTaken(t.Name, tx.q.InsertTag(tx.ctx, query.InsertTagParams{
+	_, err := tx.q.InsertTag(tx.ctx, query.InsertTagParams{
 		Uuid: t.ID, Name: t.Name, Description: t.Description, CreatedAt: micros.Of(created),
-	}))
+	})
+	return nameTaken(t.Name, err)
 }
 
 // ImportWorker stores a worker with all that is known of it, its tags included.

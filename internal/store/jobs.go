@@ -42,6 +42,9 @@ func (j *Job) runnable() bool { return j.Status.Runnable() && !j.DeleteRequested
 
 // Job locks a job.
 func (tx *Tx) Job(id string) (*Job, error) {
+	if err := tx.lockJob(id); err != nil {
+		return nil, err
+	}
 	row, err := tx.q.LockJob(tx.ctx, id)
 	if err != nil {
 		return nil, wrap(err)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
+	gooselock "github.com/pressly/goose/v3/lock"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"flamenco.farm/internal/farm"
@@ -62,19 +63,34 @@ func (c contents) refuse() error {
 }
 
 func newProvider(db *sql.DB, opts Options) (*goose.Provider, error) {
+	folder, dialect := "sqlite", goose.DialectSQLite3
+	var options []goose.ProviderOption
+	if IsPostgres(opts.Database) {
+		folder, dialect = "postgres", goose.DialectPostgres
+		// Several Managers may start at once: one of them migrates, the others wait for it.
+		one, err := gooselock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(one))
+	}
 	from := opts.migrations
 	if from == nil {
 		var err error
-		if from, err = fs.Sub(migrations.FS, "sqlite"); err != nil {
+		if from, err = fs.Sub(migrations.FS, folder); err != nil {
 			return nil, err
 		}
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, from)
+	return goose.NewProvider(dialect, db, from, options...)
 }
 
 // migrate brings the schema up to date. Of a database that has something in it, a copy is made first.
 func migrate(ctx context.Context, db *sql.DB, opts Options) error {
-	found, err := look(ctx, db)
+	find := look
+	if IsPostgres(opts.Database) {
+		find = lookPostgres
+	}
+	found, err := find(ctx, db)
 	if err == nil {
 		err = found.refuse()
 	}
@@ -92,7 +108,7 @@ func migrate(ctx context.Context, db *sql.DB, opts Options) error {
 	if err := tooNew(current, target, opts.Database); err != nil || current == target {
 		return err
 	}
-	if found == ours {
+	if found == ours && !IsPostgres(opts.Database) {
 		copied, err := copyBefore(ctx, db, opts.Database, target)
 		if err != nil {
 			return fmt.Errorf("copying it before its schema is changed: %w", err)
@@ -103,7 +119,9 @@ func migrate(ctx context.Context, db *sql.DB, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("bringing its schema up to date: %w", err)
 	}
-	pruneCopies(opts.Database, opts.Log)
+	if !IsPostgres(opts.Database) {
+		pruneCopies(opts.Database, opts.Log)
+	}
 	opts.Log.Info("database schema brought up to date", "migrations", len(results), "version", target)
 	return nil
 }
@@ -144,6 +162,9 @@ func explain(path string, err error) error {
 
 // orCopies names the newest copy from before a migration, as something else to do.
 func orCopies(path string) string {
+	if IsPostgres(path) {
+		return ", or restore a backup of the database"
+	}
 	copies, err := listCopies(path)
 	if err != nil || len(copies) == 0 {
 		return ", or put a backup in its place"

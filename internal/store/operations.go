@@ -96,7 +96,7 @@ func (tx *Tx) InsertOperation(kind string, params json.RawMessage, who string) (
 
 // Operation is one operation, or farm.ErrNotExist.
 func (tx *Tx) Operation(id string) (farm.Operation, error) {
-	row, err := tx.q.OperationByUUID(tx.ctx, id)
+	row, err := tx.q.LockOperation(tx.ctx, id)
 	return farmOperation(row), wrap(err)
 }
 

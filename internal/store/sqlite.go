@@ -102,7 +102,7 @@ func isBusy(err error) bool {
 // isUnique reports whether a row breaks a unique index.
 func isUnique(err error) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) &&
+	return postgresCode(err) == pgUnique || errors.As(err, &e) &&
 		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
@@ -117,6 +117,9 @@ func isStorage(err error) bool {
 }
 
 func storageMessage(err error) string {
+	if message := postgresStorage(err); message != "" {
+		return message
+	}
 	if sqliteCode(err) == sqlite3.SQLITE_FULL {
 		return "the disk of the Manager's database is full"
 	}

@@ -32,7 +32,7 @@ var ErrInUse = errors.New("another Manager is using it")
 
 // Options says which database to open and who hears of its changes.
 type Options struct {
-	Database    string        // path of the SQLite file
+	Database    string        // path of the SQLite file, or postgres://…
 	Durability  Durability    // "" = full
 	BusyTimeout time.Duration // how long a call waits for a locked database; 0 = 5 s
 	Log         *slog.Logger
@@ -51,15 +51,28 @@ type Options struct {
 
 // Store is an open database.
 type Store struct {
-	write, read   *sql.DB
-	keep          *sql.DB // for checkpoints
-	writes, reads *query.Queries
-	claims        claimStatements
-	lock          *lockFile
-	group         *group // nil = open for reading only
-	wal           *walWatch
-	log           *slog.Logger
-	close         func() error
+	write, read *sql.DB
+	reads       *query.Queries
+	writer      transactions // nil = open for reading only
+	log         *slog.Logger
+	close       func() error
+
+	// of SQLite only
+	writes *query.Queries
+	keep   *sql.DB // for checkpoints
+	claims sqliteClaims
+	lock   *lockFile
+	wal    *walWatch
+
+	// of PostgreSQL only
+	clock  *clock
+	events *follower
+}
+
+// transactions is how an engine runs transactions.
+type transactions interface {
+	do(ctx context.Context, fn func(*Tx) error, c company) error
+	stop()
 }
 
 // Open opens the database, brings its schema up to date and takes the lock that keeps a second Manager away.
@@ -76,19 +89,56 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.WALLimit == 0 {
 		opts.WALLimit = walLimit
 	}
-	s := &Store{log: opts.Log, wal: newWALWatch(opts)}
-	if err := s.open(ctx, opts); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening database %s: %w", opts.Database, explain(opts.Database, err)), s.closePools())
+	s := &Store{log: opts.Log}
+	open := s.openSQLite
+	if IsPostgres(opts.Database) {
+		open = s.openPostgres
 	}
-	s.group = newGroup(s, opts)
+	if err := open(ctx, opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", NameOf(opts.Database), explain(opts.Database, err)), s.closePools())
+	}
 	s.close = sync.OnceValue(func() error {
-		s.group.stop()
+		s.writer.stop()
 		return s.closePools()
 	})
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, opts Options) (err error) {
+func (s *Store) openPostgres(ctx context.Context, opts Options) (err error) {
+	if s.write, err = openPostgres(opts, writer); err != nil {
+		return err
+	}
+	if err = s.connectPostgres(ctx, opts.BusyTimeout); err != nil {
+		return err
+	}
+	if err = bringUpToDate(ctx, s.write, opts); err != nil {
+		return err
+	}
+	if s.read, err = openPostgres(opts, reader); err != nil {
+		return err
+	}
+	s.reads = query.New(s.read)
+	s.clock = &clock{}
+	if _, err = s.clock.read(ctx, s.write); err != nil {
+		return err
+	}
+	s.events = newFollower(opts, s)
+	s.writer = &lanes{
+		db: s.write, clock: s.clock, origin: s.events.origin, patience: opts.BusyTimeout, onCommit: opts.OnCommit, notify: s.events.committed,
+	}
+	return nil
+}
+
+// bringUpToDate migrates the database, or only checks it where another process does that.
+func bringUpToDate(ctx context.Context, db *sql.DB, opts Options) error {
+	if opts.Beside {
+		return checkSchema(ctx, db, opts)
+	}
+	return migrate(ctx, db, opts)
+}
+
+func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {
+	s.wal = newWALWatch(opts)
 	if !opts.Beside {
 		if s.lock, err = lockDatabase(opts.Database); err != nil {
 			return err
@@ -100,12 +150,7 @@ func (s *Store) open(ctx context.Context, opts Options) (err error) {
 	if err = s.waitUnlocked(ctx, opts.BusyTimeout); err != nil {
 		return err
 	}
-	if opts.Beside {
-		err = checkSchema(ctx, s.write, opts)
-	} else {
-		err = migrate(ctx, s.write, opts)
-	}
-	if err != nil {
+	if err = bringUpToDate(ctx, s.write, opts); err != nil {
 		return err
 	}
 	if s.read, err = openSQLite(opts, reader); err != nil {
@@ -120,8 +165,11 @@ func (s *Store) open(ctx context.Context, opts Options) (err error) {
 	if s.writes, err = query.Prepare(ctx, s.write); err != nil {
 		return err
 	}
-	s.reads, err = query.Prepare(ctx, s.read)
-	return err
+	if s.reads, err = query.Prepare(ctx, s.read); err != nil {
+		return err
+	}
+	s.writer = newGroup(s, opts)
+	return nil
 }
 
 // Close waits for the writes that have been asked for and closes the database. Closing it again does nothing.
@@ -158,10 +206,10 @@ func (s *Store) DoAlone(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (s *Store) do(ctx context.Context, fn func(*Tx) error, c company) error {
-	if s.group == nil {
+	if s.writer == nil {
 		return errReadOnly
 	}
-	return s.group.do(ctx, fn, c)
+	return s.writer.do(ctx, fn, c)
 }
 
 // wrap turns what a driver says into what the farm says.
@@ -171,9 +219,9 @@ func wrap(err error) error {
 		return err
 	case errors.Is(err, sql.ErrNoRows):
 		return farm.ErrNotExist
-	case isBusy(err):
+	case isBusy(err), isRetryable(err), isAway(err):
 		return fmt.Errorf("%w: %w", farm.ErrBusy, err)
-	case isStorage(err):
+	case isStorage(err), postgresStorage(err) != "":
 		return fmt.Errorf("%w: %w", &farm.Error{Code: farm.CodeStorage, Message: storageMessage(err)}, err)
 	}
 	return err

@@ -3,12 +3,21 @@
 package store_test
 
 import (
+	"os"
 	"testing"
 
 	"flamenco.farm/internal/store/storetest"
+	"flamenco.farm/internal/testkit/postgres"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgres.Main(m.Run)) }
 
 func TestAStoreOnSQLiteConforms(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.SQLite)
+}
+
+func TestAStoreOnPostgreSQLConforms(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Postgres)
 }

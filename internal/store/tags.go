@@ -40,9 +40,10 @@ func (s *Store) CreateTag(ctx context.Context, t farm.Tag) (farm.Tag, error) {
 	}
 	err := s.Do(ctx, func(tx *Tx) error {
 		tx.tagChanged(t, false)
-		return nameTaken(t.Name, tx.q.InsertTag(tx.ctx, query.InsertTagParams{
+		_, err := tx.q.InsertTag(tx.ctx, query.InsertTagParams{
 			Uuid: t.ID, Name: t.Name, Description: t.Description, CreatedAt: tx.stamp(),
-		}))
+		})
+		return nameTaken(t.Name, err)
 	})
 	return t, err
 }

@@ -43,8 +43,11 @@ type Task struct {
 	noted            noted
 }
 
-// Task locks a task. Lock its job first where both are needed.
+// Task locks a task: on PostgreSQL the lock of its job is that of all its tasks. Lock a worker before.
 func (tx *Tx) Task(id string) (*Task, error) {
+	if _, err := tx.lock(lockJobOfTask, id); err != nil {
+		return nil, err
+	}
 	row, err := tx.q.LockTask(tx.ctx, id)
 	if err != nil {
 		return nil, wrap(err)
@@ -52,6 +55,7 @@ func (tx *Tx) Task(id string) (*Task, error) {
 	return txTask(row), nil
 }
 
+// taskByID reads a task whose job is locked.
 func (tx *Tx) taskByID(id int64) (*Task, error) {
 	row, err := tx.q.LockTaskByID(tx.ctx, id)
 	if err != nil {
@@ -159,6 +163,9 @@ func (tx *Tx) TouchTask(t *Task) error {
 
 // ActiveTasks lists the tasks that a worker has in hand, by slot.
 func (tx *Tx) ActiveTasks(w *Worker) ([]*Task, error) {
+	if _, err := tx.lock(lockJobsInHand, w.id); err != nil {
+		return nil, err
+	}
 	ids, err := tx.q.ActiveTasksOfWorker(tx.ctx, nullID(w.id))
 	if err != nil {
 		return nil, err

@@ -17,7 +17,8 @@ type Tx struct {
 	ctx     context.Context
 	q       *query.Queries
 	db      *sql.Tx
-	claims  claimStatements
+	claims  claims
+	locks   *rowLocks
 	now     time.Time
 	changes []farm.Change
 	wanted  func(farm.ChangeKind) bool

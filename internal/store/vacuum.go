@@ -26,9 +26,14 @@ const (
 var ErrNeedsWholeVacuum = farm.Errorf(farm.CodePrecondition,
 	"this database cannot shrink while the Manager runs: stop the Manager and run flamenco-manager db vacuum once")
 
+var errVacuumsItself = farm.Errorf(farm.CodePrecondition, "PostgreSQL gives space back by itself: there is nothing to do")
+
 // Vacuum gives the space of deleted rows back to the disk while everybody goes on working, a slice of some milliseconds
 // at a time.
 func (s *Store) Vacuum(ctx context.Context, progress Progress) error {
+	if s.clock != nil {
+		return errVacuumsItself
+	}
 	var mode int
 	if err := s.read.QueryRowContext(ctx, "PRAGMA auto_vacuum").Scan(&mode); err != nil {
 		return wrap(err)
@@ -41,6 +46,10 @@ func (s *Store) Vacuum(ctx context.Context, progress Progress) error {
 
 // Unused is how many bytes of the file hold nothing, and how many it has.
 func (s *Store) Unused(ctx context.Context) (unused, size int64, err error) {
+	if s.clock != nil { // PostgreSQL uses again what is free
+		err = s.read.QueryRowContext(ctx, "SELECT pg_database_size(current_database())").Scan(&size)
+		return 0, size, wrap(err)
+	}
 	err = s.read.QueryRowContext(ctx, `SELECT f.freelist_count * s.page_size, p.page_count * s.page_size
 FROM pragma_freelist_count f, pragma_page_count p, pragma_page_size s`).Scan(&unused, &size)
 	return unused, size, wrap(err)
@@ -88,6 +97,9 @@ func (tx *Tx) freePages(n int64) (left int64, err error) {
 // VacuumFile writes a database anew without gaps, as small as it can be. No Manager may run. It returns the sizes in
 // bytes before and after.
 func VacuumFile(ctx context.Context, path string) (before, after int64, err error) {
+	if IsPostgres(path) {
+		return 0, 0, errVacuumsItself
+	}
 	if _, err := os.Stat(path); err != nil {
 		return 0, 0, fmt.Errorf("there is no database: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"flamenco.farm/internal/farm"
 )
 
@@ -55,8 +57,20 @@ func (w *walWatch) look() {
 	}
 }
 
-// Run keeps the write-ahead log small until ctx ends.
+// Run does until ctx ends what an open database needs: SQLite's write-ahead log is kept small; on PostgreSQL the other
+// Managers hear what this one changed, and this one hears of them. Both forget old events.
 func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.forgetEvents(ctx) })
+	if s.events != nil {
+		g.Go(func() error { return s.events.run(ctx) })
+	} else {
+		g.Go(func() error { return s.keepWAL(ctx) })
+	}
+	return g.Wait()
+}
+
+func (s *Store) keepWAL(ctx context.Context) error {
 	var again <-chan time.Time // only while it is too large
 	pause := firstPause
 	s.wal.look()

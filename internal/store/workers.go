@@ -46,7 +46,7 @@ func (tx *Tx) InsertWorker(w farm.Worker, secretHash string) (*Worker, error) {
 
 // Worker locks a worker that is not deleted. Its task types and tags are not loaded.
 func (tx *Tx) Worker(id string) (*Worker, error) {
-	row, err := tx.q.WorkerByUUID(tx.ctx, id)
+	row, err := tx.q.LockWorker(tx.ctx, id)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -196,7 +196,7 @@ func farmWorker(row query.Worker) farm.Worker {
 
 // AnyWorker locks a worker even if it is deleted.
 func (tx *Tx) AnyWorker(id string) (*Worker, error) {
-	row, err := tx.q.AnyWorkerByUUID(tx.ctx, id)
+	row, err := tx.q.LockAnyWorker(tx.ctx, id)
 	if err != nil {
 		return nil, wrap(err)
 	}

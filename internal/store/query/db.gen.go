@@ -111,6 +111,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteBlocksOfTypeStmt, err = db.PrepareContext(ctx, deleteBlocksOfType); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteBlocksOfType: %w", err)
 	}
+	if q.deleteEventsStmt, err = db.PrepareContext(ctx, deleteEvents); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteEvents: %w", err)
+	}
 	if q.deleteJobHistoryStmt, err = db.PrepareContext(ctx, deleteJobHistory); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteJobHistory: %w", err)
 	}
@@ -173,6 +176,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertBlockStmt, err = db.PrepareContext(ctx, insertBlock); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertBlock: %w", err)
+	}
+	if q.insertEventStmt, err = db.PrepareContext(ctx, insertEvent); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertEvent: %w", err)
 	}
 	if q.insertFailureStmt, err = db.PrepareContext(ctx, insertFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertFailure: %w", err)
@@ -240,17 +246,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.liveJobsWithTagStmt, err = db.PrepareContext(ctx, liveJobsWithTag); err != nil {
 		return nil, fmt.Errorf("error preparing query LiveJobsWithTag: %w", err)
 	}
+	if q.lockAnyWorkerStmt, err = db.PrepareContext(ctx, lockAnyWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query LockAnyWorker: %w", err)
+	}
 	if q.lockByNameStmt, err = db.PrepareContext(ctx, lockByName); err != nil {
 		return nil, fmt.Errorf("error preparing query LockByName: %w", err)
 	}
 	if q.lockJobStmt, err = db.PrepareContext(ctx, lockJob); err != nil {
 		return nil, fmt.Errorf("error preparing query LockJob: %w", err)
 	}
+	if q.lockOperationStmt, err = db.PrepareContext(ctx, lockOperation); err != nil {
+		return nil, fmt.Errorf("error preparing query LockOperation: %w", err)
+	}
 	if q.lockTaskStmt, err = db.PrepareContext(ctx, lockTask); err != nil {
 		return nil, fmt.Errorf("error preparing query LockTask: %w", err)
 	}
 	if q.lockTaskByIDStmt, err = db.PrepareContext(ctx, lockTaskByID); err != nil {
 		return nil, fmt.Errorf("error preparing query LockTaskByID: %w", err)
+	}
+	if q.lockWorkerStmt, err = db.PrepareContext(ctx, lockWorker); err != nil {
+		return nil, fmt.Errorf("error preparing query LockWorker: %w", err)
 	}
 	if q.locksOfStmt, err = db.PrepareContext(ctx, locksOf); err != nil {
 		return nil, fmt.Errorf("error preparing query LocksOf: %w", err)
@@ -269,6 +284,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.nextSleepCheckStmt, err = db.PrepareContext(ctx, nextSleepCheck); err != nil {
 		return nil, fmt.Errorf("error preparing query NextSleepCheck: %w", err)
+	}
+	if q.oldestEventsStmt, err = db.PrepareContext(ctx, oldestEvents); err != nil {
+		return nil, fmt.Errorf("error preparing query OldestEvents: %w", err)
 	}
 	if q.openDependencyStmt, err = db.PrepareContext(ctx, openDependency); err != nil {
 		return nil, fmt.Errorf("error preparing query OpenDependency: %w", err)
@@ -582,6 +600,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteBlocksOfTypeStmt: %w", cerr)
 		}
 	}
+	if q.deleteEventsStmt != nil {
+		if cerr := q.deleteEventsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteEventsStmt: %w", cerr)
+		}
+	}
 	if q.deleteJobHistoryStmt != nil {
 		if cerr := q.deleteJobHistoryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteJobHistoryStmt: %w", cerr)
@@ -685,6 +708,11 @@ func (q *Queries) Close() error {
 	if q.insertBlockStmt != nil {
 		if cerr := q.insertBlockStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertBlockStmt: %w", cerr)
+		}
+	}
+	if q.insertEventStmt != nil {
+		if cerr := q.insertEventStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertEventStmt: %w", cerr)
 		}
 	}
 	if q.insertFailureStmt != nil {
@@ -797,6 +825,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing liveJobsWithTagStmt: %w", cerr)
 		}
 	}
+	if q.lockAnyWorkerStmt != nil {
+		if cerr := q.lockAnyWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockAnyWorkerStmt: %w", cerr)
+		}
+	}
 	if q.lockByNameStmt != nil {
 		if cerr := q.lockByNameStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockByNameStmt: %w", cerr)
@@ -807,6 +840,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lockJobStmt: %w", cerr)
 		}
 	}
+	if q.lockOperationStmt != nil {
+		if cerr := q.lockOperationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockOperationStmt: %w", cerr)
+		}
+	}
 	if q.lockTaskStmt != nil {
 		if cerr := q.lockTaskStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockTaskStmt: %w", cerr)
@@ -815,6 +853,11 @@ func (q *Queries) Close() error {
 	if q.lockTaskByIDStmt != nil {
 		if cerr := q.lockTaskByIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing lockTaskByIDStmt: %w", cerr)
+		}
+	}
+	if q.lockWorkerStmt != nil {
+		if cerr := q.lockWorkerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockWorkerStmt: %w", cerr)
 		}
 	}
 	if q.locksOfStmt != nil {
@@ -845,6 +888,11 @@ func (q *Queries) Close() error {
 	if q.nextSleepCheckStmt != nil {
 		if cerr := q.nextSleepCheckStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextSleepCheckStmt: %w", cerr)
+		}
+	}
+	if q.oldestEventsStmt != nil {
+		if cerr := q.oldestEventsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing oldestEventsStmt: %w", cerr)
 		}
 	}
 	if q.openDependencyStmt != nil {
@@ -1185,6 +1233,7 @@ type Queries struct {
 	countWorkersByStatusStmt  *sql.Stmt
 	deleteBlockStmt           *sql.Stmt
 	deleteBlocksOfTypeStmt    *sql.Stmt
+	deleteEventsStmt          *sql.Stmt
 	deleteJobHistoryStmt      *sql.Stmt
 	deleteJobRowStmt          *sql.Stmt
 	deleteLockStmt            *sql.Stmt
@@ -1206,6 +1255,7 @@ type Queries struct {
 	hopelessTasksStmt         *sql.Stmt
 	insertAttemptStmt         *sql.Stmt
 	insertBlockStmt           *sql.Stmt
+	insertEventStmt           *sql.Stmt
 	insertFailureStmt         *sql.Stmt
 	insertImportedJobStmt     *sql.Stmt
 	insertImportedWorkerStmt  *sql.Stmt
@@ -1228,16 +1278,20 @@ type Queries struct {
 	jobsWithFailuresStmt      *sql.Stmt
 	lastRenderedJobStmt       *sql.Stmt
 	liveJobsWithTagStmt       *sql.Stmt
+	lockAnyWorkerStmt         *sql.Stmt
 	lockByNameStmt            *sql.Stmt
 	lockJobStmt               *sql.Stmt
+	lockOperationStmt         *sql.Stmt
 	lockTaskStmt              *sql.Stmt
 	lockTaskByIDStmt          *sql.Stmt
+	lockWorkerStmt            *sql.Stmt
 	locksOfStmt               *sql.Stmt
 	markJobsStmt              *sql.Stmt
 	markReadyStmt             *sql.Stmt
 	markedJobsStmt            *sql.Stmt
 	moveSleepScheduleStmt     *sql.Stmt
 	nextSleepCheckStmt        *sql.Stmt
+	oldestEventsStmt          *sql.Stmt
 	openDependencyStmt        *sql.Stmt
 	operationByUUIDStmt       *sql.Stmt
 	projectByUUIDStmt         *sql.Stmt
@@ -1327,6 +1381,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countWorkersByStatusStmt:  q.countWorkersByStatusStmt,
 		deleteBlockStmt:           q.deleteBlockStmt,
 		deleteBlocksOfTypeStmt:    q.deleteBlocksOfTypeStmt,
+		deleteEventsStmt:          q.deleteEventsStmt,
 		deleteJobHistoryStmt:      q.deleteJobHistoryStmt,
 		deleteJobRowStmt:          q.deleteJobRowStmt,
 		deleteLockStmt:            q.deleteLockStmt,
@@ -1348,6 +1403,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		hopelessTasksStmt:         q.hopelessTasksStmt,
 		insertAttemptStmt:         q.insertAttemptStmt,
 		insertBlockStmt:           q.insertBlockStmt,
+		insertEventStmt:           q.insertEventStmt,
 		insertFailureStmt:         q.insertFailureStmt,
 		insertImportedJobStmt:     q.insertImportedJobStmt,
 		insertImportedWorkerStmt:  q.insertImportedWorkerStmt,
@@ -1370,16 +1426,20 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		jobsWithFailuresStmt:      q.jobsWithFailuresStmt,
 		lastRenderedJobStmt:       q.lastRenderedJobStmt,
 		liveJobsWithTagStmt:       q.liveJobsWithTagStmt,
+		lockAnyWorkerStmt:         q.lockAnyWorkerStmt,
 		lockByNameStmt:            q.lockByNameStmt,
 		lockJobStmt:               q.lockJobStmt,
+		lockOperationStmt:         q.lockOperationStmt,
 		lockTaskStmt:              q.lockTaskStmt,
 		lockTaskByIDStmt:          q.lockTaskByIDStmt,
+		lockWorkerStmt:            q.lockWorkerStmt,
 		locksOfStmt:               q.locksOfStmt,
 		markJobsStmt:              q.markJobsStmt,
 		markReadyStmt:             q.markReadyStmt,
 		markedJobsStmt:            q.markedJobsStmt,
 		moveSleepScheduleStmt:     q.moveSleepScheduleStmt,
 		nextSleepCheckStmt:        q.nextSleepCheckStmt,
+		oldestEventsStmt:          q.oldestEventsStmt,
 		openDependencyStmt:        q.openDependencyStmt,
 		operationByUUIDStmt:       q.operationByUUIDStmt,
 		projectByUUIDStmt:         q.projectByUUIDStmt,

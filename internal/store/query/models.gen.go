@@ -34,6 +34,14 @@ type AttemptStep struct {
 	ExitCode     sql.NullInt64
 }
 
+type Event struct {
+	ID        int64
+	Xid       int64
+	CreatedAt micros.Time
+	Origin    string
+	Changes   string
+}
+
 type Job struct {
 	ID                int64
 	Uuid              string

@@ -8,6 +8,9 @@ VALUES (@uuid, @kind, @params, 'queued', '', 0, 0, @who, 0, 0, @created_at, 0, 0
 -- name: OperationByUUID :one
 SELECT * FROM operations WHERE uuid = @uuid;
 
+-- name: LockOperation :one
+SELECT * FROM operations WHERE uuid = @uuid;
+
 -- name: WaitingOperation :one
 -- One that is queued and will do the same.
 SELECT * FROM operations WHERE status = 'queued' AND kind = @kind AND params = @params LIMIT 1;

@@ -138,6 +138,34 @@ func (q *Queries) LockByName(ctx context.Context, name string) (Lock, error) {
 	return i, err
 }
 
+const lockOperation = `-- name: LockOperation :one
+SELECT id, uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE uuid = $1
+`
+
+func (q *Queries) LockOperation(ctx context.Context, uuid string) (Operation, error) {
+	row := q.queryRow(ctx, q.lockOperationStmt, lockOperation, uuid)
+	var i Operation
+	err := row.Scan(
+		&i.ID,
+		&i.Uuid,
+		&i.Kind,
+		&i.Params,
+		&i.Status,
+		&i.Activity,
+		&i.Done,
+		&i.Total,
+		&i.Who,
+		&i.Runs,
+		&i.Crashes,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.EndedAt,
+		&i.CancelRequestedAt,
+		&i.Revision,
+	)
+	return i, err
+}
+
 const locksOf = `-- name: LocksOf :many
 SELECT name, owner, epoch, version FROM locks WHERE owner = $1 ORDER BY name
 `

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- name: InsertTag :exec
+-- name: InsertTag :execrows
 INSERT INTO tags (uuid, name, description, created_at) VALUES (@uuid, @name, @description, @created_at);
 
 -- name: Tags :many

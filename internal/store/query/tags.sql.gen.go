@@ -24,7 +24,7 @@ func (q *Queries) DeleteTag(ctx context.Context, uuid string) (int64, error) {
 	return result.RowsAffected()
 }
 
-const insertTag = `-- name: InsertTag :exec
+const insertTag = `-- name: InsertTag :execrows
 
 INSERT INTO tags (uuid, name, description, created_at) VALUES ($1, $2, $3, $4)
 `
@@ -37,14 +37,17 @@ type InsertTagParams struct {
 }
 
 // SPDX-License-Identifier: GPL-3.0-or-later
-func (q *Queries) InsertTag(ctx context.Context, arg InsertTagParams) error {
-	_, err := q.exec(ctx, q.insertTagStmt, insertTag,
+func (q *Queries) InsertTag(ctx context.Context, arg InsertTagParams) (int64, error) {
+	result, err := q.exec(ctx, q.insertTagStmt, insertTag,
 		arg.Uuid,
 		arg.Name,
 		arg.Description,
 		arg.CreatedAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const liveJobsWithTag = `-- name: LiveJobsWithTag :many

@@ -10,6 +10,12 @@ RETURNING *;
 -- name: WorkerByUUID :one
 SELECT * FROM workers WHERE uuid = @uuid AND deleted_at = 0;
 
+-- name: LockWorker :one
+SELECT * FROM workers WHERE uuid = @uuid AND deleted_at = 0;
+
+-- name: LockAnyWorker :one
+SELECT * FROM workers WHERE uuid = @uuid;
+
 -- name: WorkerSecret :one
 SELECT secret FROM workers WHERE uuid = @uuid AND deleted_at = 0;
 

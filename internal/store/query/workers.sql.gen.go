@@ -364,6 +364,64 @@ func (q *Queries) InsertWorkerTaskType(ctx context.Context, arg InsertWorkerTask
 	return err
 }
 
+const lockAnyWorker = `-- name: LockAnyWorker :one
+SELECT id, uuid, secret, name, address, platform, software, status, status_requested, lazy_request, can_restart, session, last_seen_at, created_at, updated_at, deleted_at, revision FROM workers WHERE uuid = $1
+`
+
+func (q *Queries) LockAnyWorker(ctx context.Context, uuid string) (Worker, error) {
+	row := q.queryRow(ctx, q.lockAnyWorkerStmt, lockAnyWorker, uuid)
+	var i Worker
+	err := row.Scan(
+		&i.ID,
+		&i.Uuid,
+		&i.Secret,
+		&i.Name,
+		&i.Address,
+		&i.Platform,
+		&i.Software,
+		&i.Status,
+		&i.StatusRequested,
+		&i.LazyRequest,
+		&i.CanRestart,
+		&i.Session,
+		&i.LastSeenAt,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.DeletedAt,
+		&i.Revision,
+	)
+	return i, err
+}
+
+const lockWorker = `-- name: LockWorker :one
+SELECT id, uuid, secret, name, address, platform, software, status, status_requested, lazy_request, can_restart, session, last_seen_at, created_at, updated_at, deleted_at, revision FROM workers WHERE uuid = $1 AND deleted_at = 0
+`
+
+func (q *Queries) LockWorker(ctx context.Context, uuid string) (Worker, error) {
+	row := q.queryRow(ctx, q.lockWorkerStmt, lockWorker, uuid)
+	var i Worker
+	err := row.Scan(
+		&i.ID,
+		&i.Uuid,
+		&i.Secret,
+		&i.Name,
+		&i.Address,
+		&i.Platform,
+		&i.Software,
+		&i.Status,
+		&i.StatusRequested,
+		&i.LazyRequest,
+		&i.CanRestart,
+		&i.Session,
+		&i.LastSeenAt,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.DeletedAt,
+		&i.Revision,
+	)
+	return i, err
+}
+
 const silentWorkers = `-- name: SilentWorkers :many
 SELECT uuid FROM workers
 WHERE deleted_at = 0 AND last_seen_at < $1 AND status NOT IN ('error', 'offline')

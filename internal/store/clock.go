@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// resync is how old a comparison with the clock of the database may be.
+	resync = 5 * time.Second
+	// jump is by how much the clocks of this machine may drift apart from each other before the comparison is void: one
+	// of them stands still while a machine sleeps, the other is set by people.
+	jump = 50 * time.Millisecond
+)
+
+// clock is the time of the database, which all Managers share. Between two looks at it the monotonic clock of this machine
+// goes on from the last one: rates of clocks can be trusted, what they show cannot.
+type clock struct {
+	mu       sync.Mutex
+	database time.Time // what the database said
+	at       time.Time // when it said so, with the monotonic reading
+}
+
+// now is the time of the database; stale says that it should be asked.
+func (c *clock) now() (t time.Time, stale bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	here := time.Now()
+	if c.at.IsZero() {
+		return here.UTC(), true
+	}
+	went := here.Sub(c.at)
+	wall := here.Round(0).Sub(c.at.Round(0))
+	return c.database.Add(went), went > resync || (wall-went).Abs() > jump
+}
+
+// set notes what the database said between two moments.
+func (c *clock) set(database, asked, answered time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.database = database.Add(answered.Sub(asked) / 2)
+	c.at = answered
+}
+
+// read is the time of the database, asked for if the last answer is too old.
+func (c *clock) read(ctx context.Context, db rowQuerier) (time.Time, error) {
+	t, stale := c.now()
+	if !stale {
+		return t, nil
+	}
+	var micros int64
+	asked := time.Now()
+	err := db.QueryRowContext(ctx, "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)").Scan(&micros)
+	if err != nil {
+		return time.Time{}, err
+	}
+	c.set(time.UnixMicro(micros).UTC(), asked, time.Now())
+	t, _ = c.now()
+	return t, nil
+}
+
+// Now is the time by which the farm goes: that of the database where Managers share one.
+func (s *Store) Now() time.Time {
+	if s.clock == nil {
+		return time.Now()
+	}
+	t, _ := s.clock.now()
+	return t
+}
