@@ -68,7 +68,7 @@ func newProvider(db *sql.DB, opts Options) (*goose.Provider, error) {
 	if IsPostgres(opts.Database) {
 		folder, dialect = "postgres", goose.DialectPostgres
 		// Several Managers may start at once: one of them migrates, the others wait for it.
-		one, err := gooselock.NewPostgresSessionLocker()
+		one, err := gooselock.NewPostgresSessionLocker(gooselock.WithLockTimeout(1, 300))
 		if err != nil {
 			return nil, err
 		}
