@@ -48,9 +48,11 @@ type ClaimRequest struct {
 	Running []string
 }
 
-// Claim is the answer to a request for a task; exactly one field is set, or none when there was no task in time.
+// Claim is the answer to a request for a task: there is an assignment, or a status that is asked for, or neither when there
+// was no task in time.
 type Claim struct {
 	Assignment *farm.Assignment
+	Platform   string             // of the Worker, beside an assignment
 	Requested  *farm.StatusRequest // the worker must change status first: 423
 }
 

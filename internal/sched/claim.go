@@ -70,6 +70,7 @@ func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 		if t.Requested, err = s.mustChangeFirst(tx, w); t.Requested != nil || err != nil {
 			return err
 		}
+		t.Platform = w.Platform
 		held, err := tx.TaskInSlot(w, r.Slot)
 		switch {
 		case err == nil && slices.Contains(r.Running, held.Assignment):

@@ -268,7 +268,7 @@ func noteCommand(tx *store.Tx, t *store.Task, c *CommandUpdate) error {
 
 // MayRun tells a worker whether to go on with a task, and why not.
 func (s *Service) MayRun(ctx context.Context, c Caller, taskID, assignment string) (Permit, error) {
-	w, err := s.store.Worker(ctx, c.WorkerID)
+	w, err := s.store.PeekWorker(ctx, c.WorkerID)
 	if err != nil {
 		return Permit{}, err
 	}

@@ -149,6 +149,15 @@ func (s *Store) Worker(ctx context.Context, id string) (farm.Worker, error) {
 	return w, wrap(err)
 }
 
+// PeekWorker reads a worker that is not deleted as a transaction would, without one: its task types and tags are not loaded.
+func (s *Store) PeekWorker(ctx context.Context, id string) (farm.Worker, error) {
+	row, err := s.reads.WorkerByUUID(ctx, id)
+	if err != nil {
+		return farm.Worker{}, wrap(err)
+	}
+	return farmWorker(row), nil
+}
+
 // WorkerCounts is how many workers have each status.
 func (s *Store) WorkerCounts(ctx context.Context) (map[farm.WorkerStatus]int, error) {
 	rows, err := s.reads.CountWorkersByStatus(ctx)

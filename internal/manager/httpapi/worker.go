@@ -120,14 +120,10 @@ func (h *handlers) ScheduleTask(ctx context.Context, r api.ScheduleTaskRequestOb
 	case claim.Assignment == nil:
 		return api.ScheduleTask204Response{}, nil
 	}
-	return h.assignedTask(ctx, claim.Assignment)
+	return h.assignedTask(claim.Assignment, claim.Platform), nil
 }
 
-func (h *handlers) assignedTask(ctx context.Context, a *farm.Assignment) (api.ScheduleTaskResponseObject, error) {
-	worker, err := h.Store.Worker(ctx, auth.Worker(ctx))
-	if err != nil {
-		return nil, err
-	}
+func (h *handlers) assignedTask(a *farm.Assignment, platform string) api.ScheduleTaskResponseObject {
 	onDisconnect := api.OnDisconnect(a.OnDisconnect)
 	return api.ScheduleTask200JSONResponse{
 		Headers: api.ScheduleTask200ResponseHeaders{
@@ -142,11 +138,11 @@ func (h *handlers) assignedTask(ctx context.Context, a *farm.Assignment) (api.Sc
 			JobPriority:    a.JobPriority,
 			JobType:        a.JobType,
 			TaskType:       a.Task.Type,
-			Commands:       apiCommands(h.Variables().Expand(a.Commands, worker.Platform)),
+			Commands:       apiCommands(h.Variables().Expand(a.Commands, platform)),
 			StepsCompleted: a.Task.StepsCompleted,
 			StepsTotal:     a.Task.StepsTotal,
 		},
-	}, nil
+	}
 }
 
 // TaskUpdate answers a Worker of ours 409 when it should stop; one of Flamenco 3 only when the task is another's, because
