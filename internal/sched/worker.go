@@ -89,7 +89,7 @@ func (s *Service) SignOff(ctx context.Context, c Caller) error {
 
 // RequestedStatus is the status that the worker should take, nil if it may stay as it is.
 func (s *Service) RequestedStatus(ctx context.Context, c Caller) (*farm.StatusRequest, error) {
-	w, err := s.store.Worker(ctx, c.WorkerID)
+	w, err := s.store.PeekWorker(ctx, c.WorkerID)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type group struct {
 	db       *sql.DB
 	q        *query.Queries
 	claims   claims
+	member   memberStatements
 	wal      *walWatch
 	busy     time.Duration
 	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
@@ -62,7 +63,7 @@ type entry struct {
 
 func newGroup(s *Store, opts Options) *group {
 	g := &group{
-		db: s.write, q: s.writes, claims: s.claims, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
+		db: s.write, q: s.writes, claims: s.claims, member: s.member, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
 		wanted: opts.Wanted,
 		queue:  make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -249,7 +250,7 @@ func (g *group) nextMember(members []*entry, start time.Time) *entry {
 func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) error {
 	ctx := context.Background()
 	if !first {
-		if _, err := tx.ExecContext(ctx, "SAVEPOINT member"); err != nil {
+		if err := g.member.exec(tx, g.member.begin); err != nil {
 			return err
 		}
 	}
@@ -262,11 +263,38 @@ func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) er
 	case first:
 		return nil
 	case e.err != nil:
-		_, err := tx.ExecContext(ctx, "ROLLBACK TO member; RELEASE member")
-		return err
+		return errors.Join(g.member.exec(tx, g.member.undo), g.member.exec(tx, g.member.end))
 	}
-	_, err := tx.ExecContext(ctx, "RELEASE member")
+	return g.member.exec(tx, g.member.end)
+}
+
+// memberStatements keep the members of a commit apart. They are parsed once: most members run them.
+type memberStatements struct{ begin, undo, end *sql.Stmt }
+
+func prepareMembers(ctx context.Context, db *sql.DB) (m memberStatements, err error) {
+	for at, text := range map[**sql.Stmt]string{
+		&m.begin: "SAVEPOINT member", &m.undo: "ROLLBACK TO member", &m.end: "RELEASE member",
+	} {
+		if *at, err = db.PrepareContext(ctx, text); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+func (m memberStatements) exec(tx *sql.Tx, s *sql.Stmt) error {
+	_, err := tx.StmtContext(context.Background(), s).ExecContext(context.Background()) //nolint:sqlclosecheck // closed with the transaction
 	return err
+}
+
+func (m memberStatements) close() error {
+	var errs []error
+	for _, s := range []*sql.Stmt{m.begin, m.undo, m.end} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // callSafely keeps a panic of one caller from taking the writes of all others with it.

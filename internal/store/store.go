@@ -61,6 +61,7 @@ type Store struct {
 	writes *query.Queries
 	keep   *sql.DB // for checkpoints
 	claims sqliteClaims
+	member memberStatements
 	lock   *lockFile
 	wal    *walWatch
 
@@ -162,6 +163,9 @@ func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {
 	if s.claims, err = prepareClaims(ctx, s.write); err != nil {
 		return err
 	}
+	if s.member, err = prepareMembers(ctx, s.write); err != nil {
+		return err
+	}
 	if s.writes, err = query.Prepare(ctx, s.write); err != nil {
 		return err
 	}
@@ -176,7 +180,7 @@ func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) closePools() error {
-	errs := []error{s.claims.close()}
+	errs := []error{s.claims.close(), s.member.close()}
 	for _, q := range []*query.Queries{s.writes, s.reads} {
 		if q != nil {
 			errs = append(errs, q.Close())
