@@ -20,7 +20,7 @@ func (tx *Tx) EndAttempt(t *Task, outcome farm.Outcome, reason string, exitCode 
 	if err := tx.q.CloseAttempt(tx.ctx, end); err != nil {
 		return err
 	}
-	if outcome != farm.OutcomeLost {
+	if t.stored.status != farm.TaskActive && outcome != farm.OutcomeLost {
 		if err := tx.q.ReopenedAttempt(tx.ctx, query.ReopenedAttemptParams(end)); err != nil {
 			return err
 		}

@@ -37,10 +37,23 @@ type Task struct {
 
 	id, worker, slot int64
 	openDeps         int64
-	first, was       farm.TaskStatus
-	wasReady         bool
-	wasSteps         int
+	first            farm.TaskStatus
+	stored           storedTask
 	noted            noted
+}
+
+// storedTask is what the database holds of a task, as far as a change of it means more than progress.
+type storedTask struct {
+	status       farm.TaskStatus
+	ready        bool
+	worker, slot int64
+	assignment   string
+	generation   int64
+	lost, steps  int
+}
+
+func (t *Task) toStore(ready bool) storedTask {
+	return storedTask{t.Status, ready, t.worker, t.slot, t.Assignment, t.Generation, t.Lost, t.StepsCompleted}
 }
 
 // Task locks a task: on PostgreSQL the lock of its job is that of all its tasks. Lock a worker before.
@@ -77,33 +90,29 @@ func (tx *Tx) tasksByID(ids []int64) ([]*Task, error) {
 
 func txTask(row query.LockTaskRow) *Task {
 	t := row.Task
-	return &Task{
+	task := &Task{
 		ID: t.Uuid, JobID: row.JobUuid, WorkerID: row.WorkerUuid, WorkerName: row.WorkerName, Name: t.Name, Type: t.Type,
 		IndexInJob: int(t.IndexInJob), Priority: int(t.Priority), Status: farm.TaskStatus(t.Status), Activity: t.Activity,
 		Assignment: t.Assignment, Generation: t.Generation, OnDisconnect: farm.OnDisconnect(t.OnDisconnect),
 		LastSequence: t.LastSequence, LogSize: t.LogSize, StepsCompleted: int(t.StepsCompleted),
 		StepsTotal: int(t.StepsTotal), Lost: int(t.Lost), Touched: t.TouchedAt.Time, Revision: t.Revision,
 		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps,
-		first: farm.TaskStatus(t.Status), was: farm.TaskStatus(t.Status), wasReady: t.Ready, wasSteps: int(t.StepsCompleted),
+		first: farm.TaskStatus(t.Status),
 	}
+	task.stored = task.toStore(t.Ready)
+	return task
 }
 
 // SaveTask stores the task. With its status change the counters of the job, the number of ready tasks, what depends on
 // the task and a line of history.
 func (tx *Tx) SaveTask(j *Job, t *Task, why Why) error {
 	ready := t.Status.Waiting() && t.openDeps == 0
-	err := tx.q.UpdateTask(tx.ctx, query.UpdateTaskParams{
-		ID: t.id, Status: string(t.Status), Activity: t.Activity, Ready: ready, WorkerID: nullID(t.worker), Slot: t.slot,
-		Assignment: t.Assignment, Generation: t.Generation, LastSequence: t.LastSequence, LogSize: t.LogSize,
-		StepsCompleted: int64(t.StepsCompleted), Lost: int64(t.Lost), UpdatedAt: tx.stamp(),
-		TouchedAt: micros.Of(t.Touched),
-	})
-	if err != nil {
+	before := t.stored
+	if err := tx.updateTask(t, ready); err != nil {
 		return err
 	}
 	tx.taskChanged(t)
-	was, steps, delta := t.was, t.StepsCompleted-t.wasSteps, b2i(ready)-b2i(t.wasReady)
-	t.was, t.wasSteps, t.wasReady = t.Status, t.StepsCompleted, ready
+	was, steps, delta := before.status, t.StepsCompleted-before.steps, b2i(ready)-b2i(before.ready)
 	if was != t.Status || steps != 0 {
 		var moved farm.TaskCounts
 		moved.Move(was, t.Status)
@@ -121,6 +130,24 @@ func (tx *Tx) SaveTask(j *Job, t *Task, why Why) error {
 		return err
 	}
 	return tx.changedStatus("task", t.id, j.id, string(was), string(t.Status), why)
+}
+
+// updateTask writes the row of a task; of one that only makes progress, which is most, a part of it.
+func (tx *Tx) updateTask(t *Task, ready bool) error {
+	before := t.stored
+	t.stored = t.toStore(ready)
+	if before.steps = t.StepsCompleted; t.stored == before {
+		return tx.q.UpdateTaskProgress(tx.ctx, query.UpdateTaskProgressParams{
+			ID: t.id, Activity: t.Activity, LastSequence: t.LastSequence, LogSize: t.LogSize,
+			StepsCompleted: int64(t.StepsCompleted), UpdatedAt: tx.stamp(), TouchedAt: micros.Of(t.Touched),
+		})
+	}
+	return tx.q.UpdateTask(tx.ctx, query.UpdateTaskParams{
+		ID: t.id, Status: string(t.Status), Activity: t.Activity, Ready: ready, WorkerID: nullID(t.worker), Slot: t.slot,
+		Assignment: t.Assignment, Generation: t.Generation, LastSequence: t.LastSequence, LogSize: t.LogSize,
+		StepsCompleted: int64(t.StepsCompleted), Lost: int64(t.Lost), UpdatedAt: tx.stamp(),
+		TouchedAt: micros.Of(t.Touched),
+	})
 }
 
 // tellDependants counts the open dependencies of the tasks that wait for this one.

@@ -162,15 +162,67 @@ func (op *operation) validateByHand(r *http.Request) error {
 
 // readWhole refuses a body that is not one JSON value, such as one with text behind it, which decoders pass over.
 func readWhole(r *http.Request) error {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), readAtOnce)) + bytes.MinRead)
+	if _, err := body.ReadFrom(r.Body); err != nil {
 		return badRequest(err)
 	}
-	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
-		return badRequest(fmt.Errorf("request body has an error: %w", err))
+	if !isOneObject(body.Bytes()) {
+		if err := json.Unmarshal(body.Bytes(), new(json.RawMessage)); err != nil {
+			return badRequest(fmt.Errorf("request body has an error: %w", err))
+		}
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Body = io.NopCloser(&body)
 	return nil
+}
+
+// readAtOnce is for how much of a body there is room at once, in bytes; for a longer one it is made as it comes.
+const readAtOnce = 64 << 10
+
+// isOneObject reports whether text is one JSON object and nothing behind it, provided that a decoder can read it: what is
+// inside is not looked at, because the decoder does that.
+func isOneObject(text []byte) bool {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || text[0] != '{' {
+		return false
+	}
+	depth, i := 0, 0
+	for ; i < len(text); i++ {
+		switch text[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i == len(text)-1
+			}
+		case '"':
+			n := endOfString(text[i+1:])
+			if n < 0 {
+				return false
+			}
+			i += n + 1
+		}
+	}
+	return false
+}
+
+// endOfString is where the quotation mark is that ends a string, -1 if there is none.
+func endOfString(text []byte) int {
+	for from := 0; ; {
+		n := bytes.IndexByte(text[from:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := from + n
+		escapes := 0
+		for end-escapes > 0 && text[end-escapes-1] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return end
+		}
+		from = end + 1
+	}
 }
 
 // validateStream checks of a body what can be known before it is read.

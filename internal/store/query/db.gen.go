@@ -420,6 +420,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateTaskStmt, err = db.PrepareContext(ctx, updateTask); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateTask: %w", err)
 	}
+	if q.updateTaskProgressStmt, err = db.PrepareContext(ctx, updateTaskProgress); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateTaskProgress: %w", err)
+	}
 	if q.updateWorkerStmt, err = db.PrepareContext(ctx, updateWorker); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateWorker: %w", err)
 	}
@@ -1115,6 +1118,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateTaskStmt: %w", cerr)
 		}
 	}
+	if q.updateTaskProgressStmt != nil {
+		if cerr := q.updateTaskProgressStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateTaskProgressStmt: %w", cerr)
+		}
+	}
 	if q.updateWorkerStmt != nil {
 		if cerr := q.updateWorkerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateWorkerStmt: %w", cerr)
@@ -1336,6 +1344,7 @@ type Queries struct {
 	updateOperationStmt       *sql.Stmt
 	updateTagStmt             *sql.Stmt
 	updateTaskStmt            *sql.Stmt
+	updateTaskProgressStmt    *sql.Stmt
 	updateWorkerStmt          *sql.Stmt
 	waitingOperationStmt      *sql.Stmt
 	workerByUUIDStmt          *sql.Stmt
@@ -1484,6 +1493,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		updateOperationStmt:       q.updateOperationStmt,
 		updateTagStmt:             q.updateTagStmt,
 		updateTaskStmt:            q.updateTaskStmt,
+		updateTaskProgressStmt:    q.updateTaskProgressStmt,
 		updateWorkerStmt:          q.updateWorkerStmt,
 		waitingOperationStmt:      q.waitingOperationStmt,
 		workerByUUIDStmt:          q.workerByUUIDStmt,

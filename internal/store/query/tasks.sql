@@ -45,6 +45,13 @@ UPDATE tasks SET status = @status, activity = @activity, ready = @ready, worker_
     revision = revision + 1
 WHERE id = @id;
 
+-- name: UpdateTaskProgress :exec
+-- What changes while a worker runs the task. The columns of the indexes by which tasks are claimed are left alone: SQLite
+-- writes every index of which a column is set, changed or not.
+UPDATE tasks SET activity = @activity, last_sequence = @last_sequence, log_size = @log_size,
+    steps_completed = @steps_completed, updated_at = @updated_at, touched_at = @touched_at, revision = revision + 1
+WHERE id = @id;
+
 -- name: TouchTask :exec
 UPDATE tasks SET touched_at = @touched_at WHERE id = @id;
 

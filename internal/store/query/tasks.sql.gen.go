@@ -933,6 +933,37 @@ func (q *Queries) UpdateTask(ctx context.Context, arg UpdateTaskParams) error {
 	return err
 }
 
+const updateTaskProgress = `-- name: UpdateTaskProgress :exec
+UPDATE tasks SET activity = $1, last_sequence = $2, log_size = $3,
+    steps_completed = $4, updated_at = $5, touched_at = $6, revision = revision + 1
+WHERE id = $7
+`
+
+type UpdateTaskProgressParams struct {
+	Activity       string
+	LastSequence   int64
+	LogSize        int64
+	StepsCompleted int64
+	UpdatedAt      micros.Time
+	TouchedAt      micros.Time
+	ID             int64
+}
+
+// What changes while a worker runs the task. The columns of the indexes by which tasks are claimed are left alone: SQLite
+// writes every index of which a column is set, changed or not.
+func (q *Queries) UpdateTaskProgress(ctx context.Context, arg UpdateTaskProgressParams) error {
+	_, err := q.exec(ctx, q.updateTaskProgressStmt, updateTaskProgress,
+		arg.Activity,
+		arg.LastSequence,
+		arg.LogSize,
+		arg.StepsCompleted,
+		arg.UpdatedAt,
+		arg.TouchedAt,
+		arg.ID,
+	)
+	return err
+}
+
 const workerTask = `-- name: WorkerTask :one
 SELECT CAST(COALESCE(
     (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id AND t.status = 'active' ORDER BY t.slot LIMIT 1),
