@@ -52,7 +52,7 @@ type ClaimRequest struct {
 // was no task in time.
 type Claim struct {
 	Assignment *farm.Assignment
-	Platform   string             // of the Worker, beside an assignment
+	Platform   string              // of the Worker, beside an assignment
 	Requested  *farm.StatusRequest // the worker must change status first: 423
 }
 

@@ -61,7 +61,7 @@ func (t try) couldTake(c farm.Change) bool {
 func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 	var t try
 	var line string
-	err := s.store.Do(ctx, func(tx *store.Tx) (err error) {
+	err := s.store.DoAhead(ctx, store.Ahead{WorkerID: r.WorkerID, Claim: true, Slot: r.Slot}, func(tx *store.Tx) (err error) {
 		t, line = try{}, ""
 		w, err := s.worker(tx, r.Caller)
 		if err != nil {

@@ -27,7 +27,7 @@ func (s *Service) Update(ctx context.Context, u Update) error {
 		return err
 	}
 	var after aftermath
-	err = s.store.Do(ctx, func(tx *store.Tx) error {
+	err = s.store.DoAhead(ctx, store.Ahead{WorkerID: u.WorkerID, TaskID: u.TaskID}, func(tx *store.Tx) error {
 		after = aftermath{}
 		return s.update(tx, u, kept, &after)
 	})
@@ -320,7 +320,7 @@ func (s *Service) fresh(t time.Time) bool { return s.store.Now().Sub(t) < s.writ
 
 // touch renews the lease of a running task; one that was lost and that nobody else got is taken back.
 func (s *Service) touch(ctx context.Context, u Update) (p Permit, err error) {
-	err = s.store.Do(ctx, func(tx *store.Tx) error {
+	err = s.store.DoAhead(ctx, store.Ahead{WorkerID: u.WorkerID, TaskID: u.TaskID}, func(tx *store.Tx) error {
 		p = Permit{}
 		w, t, err := s.reporter(tx, u)
 		if farm.CodeOf(err) == farm.CodeNotAssigned {

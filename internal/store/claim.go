@@ -4,7 +4,6 @@ package store
 
 import (
 	"database/sql"
-	"errors"
 	"math"
 
 	"github.com/google/uuid"
@@ -33,48 +32,53 @@ func (c candidate) better(than candidate) bool {
 // the oldest; in it the task with the highest priority, then the lowest index. farm.ErrNotExist if there is none.
 // Its cost depends on how many jobs stand in front that have nothing for this worker, not on how many tasks there are.
 func (tx *Tx) NextTask(w *Worker) (*Task, error) {
-	at := readyRow{priority: math.MaxInt64}
-	var best candidate
-	for {
+	var job []readyRow // the types of the job that is looked at
+	look := func() (*Task, error) {
+		if len(job) == 0 {
+			return nil, nil //nolint:nilnil // there is nothing to look at
+		}
+		return tx.claims.bestOfJob(tx, w, job)
+	}
+	for at := firstRow; ; {
 		rows, err := tx.jobsToClaim(w, at)
 		if err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
-			if row.job != at.job && best.task != 0 {
-				return tx.taskByID(best.task)
-			}
-			if row.job != at.job {
-				if _, err := tx.lock(lockJobByID, row.job); err != nil {
-					return nil, err
+			if len(job) > 0 && row.job != job[0].job {
+				if t, err := look(); t != nil || err != nil {
+					return t, err
 				}
+				job = job[:0]
 			}
-			at = row
-			c, err := tx.bestTask(w, row)
-			if err != nil {
-				return nil, err
-			}
-			if c.task != 0 && c.better(best) {
-				best = c
-			}
+			job, at = append(job, row), row
 		}
 		if len(rows) == walkRows {
 			continue
 		}
-		if best.task == 0 {
-			return nil, farm.ErrNotExist
+		t, err := look()
+		if t == nil && err == nil {
+			err = farm.ErrNotExist
 		}
-		return tx.taskByID(best.task)
+		return t, err
 	}
 }
 
-// claims are the statements of an engine for the two levels of a claim.
+// firstRow is before every row of the walk.
+var firstRow = readyRow{priority: math.MaxInt64}
+
+// claims is what engines do differently for the two levels of a claim.
 type claims interface {
 	jobsToClaim(tx *Tx, args ...any) (*sql.Rows, error)
-	bestTask(tx *Tx, args ...any) *sql.Row
+	// bestOfJob is the best task of a job, given the types it has for the worker; nil if there is none after all.
+	bestOfJob(tx *Tx, w *Worker, types []readyRow) (*Task, error)
 }
 
 func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err error) {
+	if known := tx.seen(); known.walked && after == firstRow {
+		known.walked = false
+		return known.walk, nil
+	}
 	rows, err := tx.claims.jobsToClaim(tx, w.id, after.priority, after.job, after.taskType, walkRows)
 	if err != nil {
 		return nil, err
@@ -90,22 +94,17 @@ func (tx *Tx) jobsToClaim(w *Worker, after readyRow) (found []readyRow, err erro
 	return found, rows.Err()
 }
 
-func (tx *Tx) bestTask(w *Worker, r readyRow) (c candidate, err error) {
-	err = tx.claims.bestTask(tx, r.job, r.taskType, w.id).Scan(&c.task, &c.priority, &c.index)
-	if errors.Is(err, sql.ErrNoRows) {
-		return candidate{}, nil
-	}
-	return c, err
-}
-
 // Slot is the slot of the worker that has the task or had it last.
 func (t *Task) Slot() int { return int(t.slot) }
 
 // TaskInSlot is the task that a worker has in a slot, or farm.ErrNotExist.
 func (tx *Tx) TaskInSlot(w *Worker, slot int) (*Task, error) {
+	if id, ok := use(&tx.seen().slot, func(*int64) bool { return true }); ok && id == 0 {
+		return nil, farm.ErrNotExist
+	}
 	which := query.ActiveTaskInSlotParams{WorkerID: nullID(w.id), Slot: int64(slot)}
 	id, err := tx.q.ActiveTaskInSlot(tx.ctx, which)
-	if err == nil && tx.locks != nil { // it may be taken from the worker until its job is locked
+	if err == nil && tx.pg != nil { // it may be taken from the worker until its job is locked
 		if _, err = tx.lock(lockJobOfTaskID, id); err == nil {
 			id, err = tx.q.ActiveTaskInSlot(tx.ctx, which)
 		}
@@ -133,6 +132,9 @@ func (tx *Tx) Assign(t *Task, w *Worker, slot int) error {
 
 // Commands are the commands of a task as they were compiled, variables not expanded.
 func (tx *Tx) Commands(t *Task) ([]farm.Command, error) {
+	if text, ok := use(&tx.seen().command, func(*string) bool { return true }); ok {
+		return decodeCommands(text)
+	}
 	text, err := tx.q.TaskCommandsByID(tx.ctx, t.id)
 	if err != nil {
 		return nil, wrap(err)

@@ -44,11 +44,33 @@ func prepareClaims(ctx context.Context, db *sql.DB) (c sqliteClaims, err error) 
 }
 
 func (c sqliteClaims) jobsToClaim(tx *Tx, args ...any) (*sql.Rows, error) {
-	return tx.db.StmtContext(tx.ctx, c.jobs).QueryContext(tx.ctx, args...) //nolint:sqlclosecheck // closed with the transaction
+	return tx.db.(*sql.Tx).StmtContext(tx.ctx, c.jobs).QueryContext(tx.ctx, args...) //nolint:sqlclosecheck,forcetypeassert // closed with the transaction
 }
 
-func (c sqliteClaims) bestTask(tx *Tx, args ...any) *sql.Row {
-	return tx.db.StmtContext(tx.ctx, c.task).QueryRowContext(tx.ctx, args...) //nolint:sqlclosecheck // closed with the transaction
+func (c sqliteClaims) bestOfJob(tx *Tx, w *Worker, types []readyRow) (*Task, error) {
+	var best candidate
+	for _, row := range types {
+		found, err := c.bestTask(tx, w, row)
+		if err != nil {
+			return nil, err
+		}
+		if found.task != 0 && found.better(best) {
+			best = found
+		}
+	}
+	if best.task == 0 {
+		return nil, nil //nolint:nilnil // as its interface says
+	}
+	return tx.taskByID(best.task)
+}
+
+func (c sqliteClaims) bestTask(tx *Tx, w *Worker, r readyRow) (found candidate, err error) {
+	statement := tx.db.(*sql.Tx).StmtContext(tx.ctx, c.task) //nolint:sqlclosecheck,forcetypeassert // closed with the transaction
+	err = statement.QueryRowContext(tx.ctx, r.job, r.taskType, w.id).Scan(&found.task, &found.priority, &found.index)
+	if errors.Is(err, sql.ErrNoRows) {
+		return candidate{}, nil
+	}
+	return found, err
 }
 
 func (c sqliteClaims) close() error {

@@ -45,9 +45,12 @@ func (tx *Tx) Job(id string) (*Job, error) {
 	if err := tx.lockJob(id); err != nil {
 		return nil, err
 	}
-	row, err := tx.q.LockJob(tx.ctx, id)
-	if err != nil {
-		return nil, wrap(err)
+	row, ok := use(&tx.seen().job, func(r *query.LockJobRow) bool { return r.Job.Uuid == id })
+	if !ok {
+		var err error
+		if row, err = tx.q.LockJob(tx.ctx, id); err != nil {
+			return nil, wrap(err)
+		}
 	}
 	j := row.Job
 	return &Job{

@@ -3,12 +3,18 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/store/micros"
@@ -23,9 +29,8 @@ const (
 	retryPause       = 5 * time.Millisecond
 )
 
-// insertEventPostgres also tells the number of the transaction, by which one can ask later whether it was committed.
-const insertEventPostgres = `INSERT INTO events (xid, created_at, origin, changes)
-VALUES (CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), $1, $2, $3) RETURNING xid`
+const insertEventPostgres = `INSERT INTO events (xid, created_at, origin, number, changes)
+VALUES (CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), $1, $2, $3, $4)`
 
 // lanes writes to PostgreSQL: each call is a transaction of its own. What the database ends in favour of another
 // transaction is run again, and so is what was cut off before its end was known, once it is sure that it was not committed.
@@ -36,11 +41,16 @@ type lanes struct {
 	patience time.Duration // how long a call waits for a database that is away
 	onCommit func([]farm.Change)
 	notify   func()
+	number   atomic.Int64 // of the last event
 }
 
 func (l *lanes) stop() {}
 
 func (l *lanes) do(ctx context.Context, fn func(*Tx) error, c company) error {
+	return l.doAhead(ctx, Ahead{}, fn, c)
+}
+
+func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c company) error {
 	limit := shortTransaction
 	if c == alone {
 		limit = longTransaction
@@ -51,7 +61,7 @@ func (l *lanes) do(ctx context.Context, fn func(*Tx) error, c company) error {
 			return err
 		}
 		running, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-		err := l.once(running, fn)
+		err := l.once(running, a, fn)
 		cancel()
 		again := isRetryable(err) || (isAway(err) && !errors.Is(err, errUnknown))
 		if err == nil || !again || time.Since(start) > l.patience {
@@ -66,29 +76,34 @@ func (l *lanes) do(ctx context.Context, fn func(*Tx) error, c company) error {
 // errUnknown is the end of a transaction of which nobody can tell any more whether it was committed.
 var errUnknown = errors.New("the connection to the database was lost, and it does not say whether the change was made")
 
-func (l *lanes) once(ctx context.Context, fn func(*Tx) error) error {
-	tx, err := l.db.BeginTx(ctx, nil)
+func (l *lanes) once(ctx context.Context, a Ahead, fn func(*Tx) error) error {
+	conn, err := l.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
-	t := &Tx{ctx: ctx, q: query.New(locking{tx}), db: tx, claims: postgresClaims{}, locks: &rowLocks{}}
-	if t.now, err = l.clock.read(ctx, tx); err == nil {
-		t.now = t.now.Truncate(time.Microsecond)
-		err = callSafely(fn, t)
-	}
-	var xid int64
-	if err == nil && len(t.changes) > 0 {
-		xid, err = l.writeEvent(t)
-	}
+	p := &pipe{conn: conn}
+	t := &Tx{ctx: ctx, q: query.New(rowLocking{p}), db: p, claims: postgresClaims{}, pg: &pgTx{pipe: p}}
+	event := l.number.Add(1)
+	var process uint32
+	err = errors.Join(
+		conn.Raw(func(driver any) error {
+			process = driver.(*stdlib.Conn).Conn().PgConn().PID() //nolint:forcetypeassert // it is the only driver here
+			return nil
+		}),
+		l.run(t, a, fn),
+		l.queueEvent(t, event),
+	)
 	if err != nil {
-		_ = tx.Rollback() // the error that broke it says more
-		return err
+		return errors.Join(err, end(ctx, conn, p))
 	}
-	if err := tx.Commit(); err != nil {
+	_, _ = p.ExecContext(ctx, "COMMIT")
+	err = p.flush(ctx)
+	_ = conn.Close() // only given back
+	if err != nil {
 		if !isAway(err) {
 			return err
 		}
-		if err := l.resolve(ctx, xid, err); err != nil {
+		if err := l.resolve(ctx, t, process, event, err); err != nil {
 			return err
 		}
 	}
@@ -99,35 +114,73 @@ func (l *lanes) once(ctx context.Context, fn func(*Tx) error) error {
 	return nil
 }
 
-func (l *lanes) writeEvent(t *Tx) (xid int64, err error) {
-	text, err := encodeChanges(t.changes)
-	if err != nil {
-		return 0, err
+// run begins the transaction and runs fn in it.
+func (l *lanes) run(t *Tx, a Ahead, fn func(*Tx) error) error {
+	if _, err := t.db.ExecContext(t.ctx, "BEGIN"); err != nil {
+		return err
 	}
-	err = t.db.QueryRowContext(t.ctx, insertEventPostgres, micros.Of(t.now), l.origin, text).Scan(&xid)
-	return xid, err
+	now, err := l.clock.read(t.ctx, t.db)
+	if err != nil {
+		return err
+	}
+	t.now = now.Truncate(time.Microsecond)
+	if err := t.lookAhead(a); err != nil {
+		return err
+	}
+	if err = callSafely(fn, t); farm.CodeOf(err) != "" {
+		return err
+	}
+	return cmp.Or(t.pg.pipe.err, err) // what broke the pipe says more than what fn met then
 }
 
-// resolve finds out how a transaction ended whose COMMIT was not answered. lost is why; it is returned when the
-// transaction was not committed and may run again.
-func (l *lanes) resolve(ctx context.Context, xid int64, lost error) error {
-	if xid == 0 {
+// end gives back a connection whose transaction failed; one that cannot even end it is closed.
+func end(ctx context.Context, conn *sql.Conn, p *pipe) error {
+	p.err, p.batch = nil, pgx.Batch{}
+	_, _ = p.ExecContext(ctx, "ROLLBACK")
+	if err := p.flush(ctx); err != nil {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	if err := conn.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+		return err
+	}
+	return nil
+}
+
+func (l *lanes) queueEvent(t *Tx, number int64) error {
+	if len(t.changes) == 0 || t.pg.pipe.err != nil {
+		return nil
+	}
+	text, err := encodeChanges(t.changes)
+	if err == nil {
+		_, err = t.db.ExecContext(t.ctx, insertEventPostgres, micros.Of(t.now), l.origin, number, text)
+	}
+	return err
+}
+
+// resolve finds out how a transaction ended whose COMMIT was not answered: when the process of the server that had it is
+// gone, its event is there or it was not committed. lost is why this is asked; it is returned when the transaction was not
+// committed and may run again.
+func (l *lanes) resolve(ctx context.Context, t *Tx, process uint32, event int64, lost error) error {
+	if len(t.changes) == 0 {
 		return lost // it changed nothing that anybody hears of, so it may be done twice
 	}
 	for start := time.Now(); time.Since(start) < l.patience; {
-		var status sql.NullString
-		err := l.db.QueryRowContext(ctx, "SELECT pg_xact_status(CAST(CAST($1 AS BIGINT)::text AS xid8))", xid).Scan(&status)
-		switch {
-		case err == nil && status.String == "committed":
-			return nil
-		case err == nil && status.String == "aborted":
-			return lost
-		case err == nil && status.String != "in progress":
-			return errors.Join(errUnknown, lost)
-		case err != nil && !isAway(err):
+		var busy, there bool
+		err := l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state <> 'idle'
+    AND datname = current_database() AND backend_start < $2)`, int64(process), t.now).Scan(&busy)
+		if err == nil && !busy {
+			err = l.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM events WHERE origin = $1 AND number = $2)", l.origin, event).Scan(&there)
+			if err == nil && there {
+				return nil
+			}
+			if err == nil {
+				return lost
+			}
+		}
+		if err != nil && !isAway(err) {
 			return errors.Join(errUnknown, lost, err)
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if pause(ctx, 50*time.Millisecond) != nil {
 			break
 		}
 	}

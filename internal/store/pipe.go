@@ -136,20 +136,14 @@ type question struct {
 	row       func(scan func(...any) error) error
 }
 
-// into is what to do with the one row of a question that goes into a struct of rows; found says that it came.
-func into(row any, found *bool) func(scan func(...any) error) error {
-	return func(scan func(...any) error) error {
-		*found = true
-		return scan(fields(reflect.ValueOf(row).Elem())...)
-	}
-}
-
 // fields are pointers to the columns of a row as sqlc makes it, in their order.
-func fields(v reflect.Value) (pointers []any) {
+func fields(row any) []any { return fieldsOf(reflect.ValueOf(row).Elem()) }
+
+func fieldsOf(v reflect.Value) (pointers []any) {
 	for i := range v.NumField() {
 		f := v.Field(i)
 		if _, leaf := f.Addr().Interface().(sql.Scanner); !leaf && f.Kind() == reflect.Struct {
-			pointers = append(pointers, fields(f)...)
+			pointers = append(pointers, fieldsOf(f)...)
 			continue
 		}
 		pointers = append(pointers, f.Addr().Interface())

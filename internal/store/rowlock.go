@@ -20,51 +20,58 @@ const (
 ORDER BY id FOR NO KEY UPDATE`
 )
 
-// rowLocks is what a transaction on PostgreSQL has locked; nil on SQLite.
-type rowLocks struct {
-	id   int64 // the last job, 0 = none yet
+// pgTx is what a transaction on PostgreSQL knows beyond others.
+type pgTx struct {
+	pipe  *pipe
+	job   lockedJob
+	ahead *known
+}
+
+// lockedJob is the job that was locked last; id 0 = none yet.
+type lockedJob struct {
+	id   int64
 	uuid string
 }
 
 // lock runs one of the statements above. It reports whether there was anything to lock.
 func (tx *Tx) lock(statement string, args ...any) (found bool, err error) {
-	if tx.locks == nil {
+	if tx.pg == nil {
 		return true, nil
 	}
-	rows, err := tx.db.QueryContext(tx.ctx, statement, args...)
-	if err != nil {
-		return false, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := rows.Scan(&tx.locks.id, &tx.locks.uuid); err != nil {
-			return false, err
-		}
-		found = true
-	}
-	return found, rows.Err()
+	err = tx.pg.pipe.ask(tx.ctx, []question{tx.pg.locking(statement, &found, args...)})
+	return found, err
+}
+
+// locking is the question that one of the statements above is.
+func (p *pgTx) locking(statement string, found *bool, args ...any) question {
+	return question{statement, args, func(scan func(...any) error) error {
+		*found = true
+		return scan(&p.job.id, &p.job.uuid)
+	}}
 }
 
 // lockJob locks a job, unless it is the one that was locked last.
 func (tx *Tx) lockJob(uuid string) error {
-	if tx.locks == nil || tx.locks.uuid == uuid {
+	if tx.pg == nil || tx.pg.job.uuid == uuid {
 		return nil
 	}
 	_, err := tx.lock(lockJob, uuid)
 	return err
 }
 
-// locking is a transaction on PostgreSQL that locks the rows which statements of these names read.
-type locking struct{ *sql.Tx }
+// rowLocking is a pipe that locks the rows which statements of these names read.
+type rowLocking struct{ *pipe }
 
 // lockingStatements read one row of one table, which makes it safe to lock it as it is read.
 var lockingStatements = map[string]bool{"LockWorker": true, "LockAnyWorker": true, "LockOperation": true, "LockByName": true}
 
-func (l locking) QueryRowContext(ctx context.Context, statement string, args ...any) *sql.Row {
+func (l rowLocking) QueryRowContext(ctx context.Context, statement string, args ...any) *sql.Row {
 	if name, ok := strings.CutPrefix(statement, "-- name: "); ok {
 		if name, _, _ = strings.Cut(name, " "); lockingStatements[name] {
-			statement += " FOR NO KEY UPDATE"
+			statement += forUpdate
 		}
 	}
-	return l.Tx.QueryRowContext(ctx, statement, args...)
+	return l.pipe.QueryRowContext(ctx, statement, args...)
 }
+
+const forUpdate = " FOR NO KEY UPDATE"

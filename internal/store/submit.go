@@ -265,12 +265,16 @@ func (b *bulk) add(row ...any) (err error) {
 	if len(b.args) < b.full {
 		return nil
 	}
-	if b.whole == nil {
-		if b.whole, err = b.tx.db.PrepareContext(b.tx.ctx, b.insert()); err != nil {
+	if b.whole == nil && b.tx.pg == nil {
+		if b.whole, err = b.tx.db.(*sql.Tx).PrepareContext(b.tx.ctx, b.insert()); err != nil { //nolint:forcetypeassert // on SQLite
 			return err
 		}
 	}
-	_, err = b.whole.ExecContext(b.tx.ctx, b.args...)
+	if b.whole == nil { // PostgreSQL's connections keep what they have parsed
+		_, err = b.tx.db.ExecContext(b.tx.ctx, b.insert(), slices.Clone(b.args)...)
+	} else {
+		_, err = b.whole.ExecContext(b.tx.ctx, b.args...)
+	}
 	b.args = b.args[:0]
 	return err
 }

@@ -58,6 +58,9 @@ func (t *Task) toStore(ready bool) storedTask {
 
 // Task locks a task: on PostgreSQL the lock of its job is that of all its tasks. Lock a worker before.
 func (tx *Tx) Task(id string) (*Task, error) {
+	if row, ok := use(&tx.seen().task, func(r *query.LockTaskRow) bool { return r.Task.Uuid == id }); ok {
+		return txTask(row), nil
+	}
 	if _, err := tx.lock(lockJobOfTask, id); err != nil {
 		return nil, err
 	}

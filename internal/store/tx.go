@@ -16,12 +16,19 @@ import (
 type Tx struct {
 	ctx     context.Context
 	q       *query.Queries
-	db      *sql.Tx
+	db      runner
 	claims  claims
-	locks   *rowLocks
+	pg      *pgTx // nil on SQLite
 	now     time.Time
 	changes []farm.Change
 	wanted  func(farm.ChangeKind) bool
+}
+
+// runner is how a transaction runs statements that sqlc does not make.
+type runner interface {
+	ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, statement string, args ...any) *sql.Row
 }
 
 // Why says who changes a status and for what reason; both go into the history.

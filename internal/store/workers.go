@@ -46,6 +46,9 @@ func (tx *Tx) InsertWorker(w farm.Worker, secretHash string) (*Worker, error) {
 
 // Worker locks a worker that is not deleted. Its task types and tags are not loaded.
 func (tx *Tx) Worker(id string) (*Worker, error) {
+	if row, ok := use(&tx.seen().worker, func(r *query.Worker) bool { return r.Uuid == id }); ok {
+		return txWorker(row), nil
+	}
 	row, err := tx.q.LockWorker(tx.ctx, id)
 	if err != nil {
 		return nil, wrap(err)

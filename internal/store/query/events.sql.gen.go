@@ -25,13 +25,15 @@ func (q *Queries) DeleteEvents(ctx context.Context, id int64) (int64, error) {
 
 const insertEvent = `-- name: InsertEvent :exec
 
-INSERT INTO events (xid, created_at, origin, changes) VALUES ($1, $2, $3, $4)
+INSERT INTO events (xid, created_at, origin, number, changes)
+VALUES ($1, $2, $3, $4, $5)
 `
 
 type InsertEventParams struct {
 	Xid       int64
 	CreatedAt micros.Time
 	Origin    string
+	Number    int64
 	Changes   string
 }
 
@@ -41,6 +43,7 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.Xid,
 		arg.CreatedAt,
 		arg.Origin,
+		arg.Number,
 		arg.Changes,
 	)
 	return err

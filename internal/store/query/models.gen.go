@@ -39,6 +39,7 @@ type Event struct {
 	Xid       int64
 	CreatedAt micros.Time
 	Origin    string
+	Number    int64
 	Changes   string
 }
 

@@ -262,12 +262,14 @@ CREATE TABLE locks (
 CREATE INDEX locks_by_owner ON locks (owner);
 
 -- What each transaction changed, for other Managers and for those who were away; rows live for some minutes. xid is the
--- number of the transaction where the database has one that others can see, else 0.
+-- number of the transaction where the database has one that others can see, else 0; origin is the Manager and number its
+-- own count of events, by which it finds out whether it committed one when the connection was lost.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,
     xid BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     origin TEXT NOT NULL,
+    number BIGINT NOT NULL,
     changes TEXT NOT NULL
 );
 CREATE INDEX events_in_order ON events (xid, id);
