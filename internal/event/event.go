@@ -78,6 +78,21 @@ func (b *Bus) Announce(changes ...farm.Change) {
 	b.feed(changes)
 }
 
+// Hears reports whether any client would be told of a change.
+func (b *Bus) Hears(c farm.Change) bool {
+	if !b.Wanted(c.Kind) {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.feeds {
+		if f.kinds.Load()&bit(c.Kind) != 0 && f.wants(c) {
+			return true
+		}
+	}
+	return false
+}
+
 // Wanted reports whether any feed listens to changes of a kind; if not, nobody needs to say what they are.
 func (b *Bus) Wanted(kind farm.ChangeKind) bool { return b.wanted.Load()&bit(kind) != 0 }
 
@@ -110,7 +125,8 @@ func asTold(c farm.Change) (told farm.Change, all bool) {
 	switch {
 	case c.Kind == farm.ChangeJobDeleted:
 		return farm.Change{Kind: farm.ChangeJob, JobID: c.JobID, Now: &farm.JobChange{ID: c.JobID, Deleted: true}}, false
-	case c.Kind == farm.ChangeRefresh && c.Heard, c.Kind == farm.ChangeTask && c.Mass:
+	case c.Kind == farm.ChangeLastRendered && c.Now == nil, // whoever has the picture announces it
+		c.Kind == farm.ChangeRefresh && c.Heard, c.Kind == farm.ChangeTask && c.Mass:
 		return farm.Change{}, false
 	case c.Kind == farm.ChangeRefresh && c.JobID != "":
 		return farm.Change{Kind: farm.ChangeJob, JobID: c.JobID, Mass: true}, false

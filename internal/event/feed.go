@@ -186,7 +186,7 @@ func (f *Feed) lose() {
 func (e *entry) merge(c farm.Change, seq int64) {
 	e.seq = seq
 	if c.Kind == farm.ChangeTaskLog {
-		c.Now = joinLog(e.change.Log(), c.Log())
+		c.Now = joinLog(e.change.LogNow(), c.LogNow())
 	}
 	e.refresh = e.refresh || c.Mass
 	if e.since == "" && !e.isNew {

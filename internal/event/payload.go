@@ -23,7 +23,7 @@ func payloadOf(c farm.Change, seq int64) (name string, payload any) {
 		l := c.Now.(*farm.LastRendered)
 		return "/last-rendered", lastRenderedUpdate{JobID: l.JobID, Thumbnail: thumbnail{Base: l.Base, Suffixes: l.Suffixes}}
 	case farm.ChangeTaskLog:
-		return "/tasklog", taskLogUpdate{TaskID: c.TaskID, Log: c.Log()}
+		return "/tasklog", taskLogUpdate{TaskID: c.TaskID, Log: c.LogNow()}
 	case farm.ChangeLifecycle:
 		return "/lifecycle", lifecycleUpdate{Type: c.Now}
 	case farm.ChangeStatus:

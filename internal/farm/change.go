@@ -24,12 +24,20 @@ type Change struct {
 	// Mass says of a job that many of its tasks changed at once, and of a task that it is one of them: the change of the
 	// job stands for all.
 	Mass bool
+	// Log says of a task which part was added to the log of its last attempt; nil = none.
+	Log *LogPart
 	// Heard says of ChangeRefresh that the other process came to its end: what it changed was heard of before.
 	Heard bool
 
 	// Now is what clients are told: a *JobChange, *TaskChange, *WorkerChange, *TagChange, *LastRendered, TaskLog, Lifecycle
 	// or StatusReport, as the kind says.
 	Now any
+}
+
+// LogPart is a part of the log of an attempt, in bytes.
+type LogPart struct {
+	Generation int64
+	From, To   int64
 }
 
 // JobNow is what clients are told of a job, nil if nothing.
@@ -44,8 +52,8 @@ func (c Change) WorkerNow() *WorkerChange { return now[*WorkerChange](c) }
 // TagNow is what clients are told of a tag, nil if nothing.
 func (c Change) TagNow() *TagChange { return now[*TagChange](c) }
 
-// Log is what was appended to the log of a task.
-func (c Change) Log() TaskLog { return now[TaskLog](c) }
+// LogNow is what was appended to the log of a task.
+func (c Change) LogNow() TaskLog { return now[TaskLog](c) }
 
 func now[T any](c Change) T {
 	what, _ := c.Now.(T)
@@ -57,7 +65,7 @@ type ChangeKind string
 
 // The kinds of Change. ChangeWork means: there may be a task to claim now that was not there before. ChangeRefresh means:
 // another process may have changed the job, or any job if none is named, and its own changes may not all have been heard.
-// Those from ChangeLastRendered on are not in the database.
+// Of those from ChangeLastRendered on only LastRendered is in the database, for other Managers: it says nothing but the job.
 const (
 	ChangeJob          ChangeKind = "job"
 	ChangeJobDeleted   ChangeKind = "job-deleted"

@@ -107,9 +107,10 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		jobsFolder = shaman.JobsFolder(cfg.SharedStorage)
 	}
 	bus := &event.Bus{}
+	others := newRelay(bus, logs, m.opts.Log)
 	db, err := store.Open(ctx, store.Options{
 		Database: cfg.Database, Durability: store.Durability(cfg.Durability), Log: m.opts.Log, OnCommit: bus.Publish,
-		Wanted: bus.Wanted,
+		OnRemote: others.hear, Wanted: bus.Wanted,
 	})
 	if err != nil {
 		return err
@@ -156,6 +157,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return startOperation(ctx, operations, kind, params, who)
 	}
 	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: local, Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
+	others.previews, others.tell = previews, events.lastRendered
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
@@ -173,7 +175,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, m.untilRestart, m.sweep(local)}
+	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(local)}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}

@@ -139,7 +139,7 @@ func (s *Service) handle(ctx context.Context, w waiting) error {
 		return fmt.Errorf("noting a picture: %w", err)
 	}
 	if s.OnStored != nil {
-		s.OnStored(w.jobID, s.info(w.jobID))
+		s.OnStored(w.jobID, s.Of(w.jobID))
 	}
 	return nil
 }
@@ -152,7 +152,8 @@ func (s *Service) erase(ctx context.Context, folder string) error {
 	return errors.Join(errs...)
 }
 
-func (s *Service) info(jobID string) Info {
+// Of says where the pictures of a job are, whether it has any or not.
+func (s *Service) Of(jobID string) Info {
 	info := Info{Base: path.Join(address, s.Folder(jobID))}
 	for _, size := range sizes() {
 		info.Suffixes = append(info.Suffixes, size.name)
@@ -165,7 +166,7 @@ func (s *Service) OfJob(ctx context.Context, jobID string) (Info, error) {
 	if _, err := s.Store.RenderedAt(ctx, jobID); err != nil {
 		return Info{}, err
 	}
-	return s.info(jobID), nil
+	return s.Of(jobID), nil
 }
 
 // OfFarm is the newest picture of all; farm.ErrNotExist if there is none.
@@ -174,7 +175,7 @@ func (s *Service) OfFarm(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return s.info(jobID), nil
+	return s.Of(jobID), nil
 }
 
 // makeSizes is what the child process does with a picture.

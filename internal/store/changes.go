@@ -45,8 +45,11 @@ func (tx *Tx) manyTasksChanged(j *Job) {
 	tx.jobChanged(j).Mass = true
 }
 
-func (tx *Tx) taskChanged(t *Task) {
+func (tx *Tx) taskChanged(t *Task, before storedTask) {
 	c := tx.note(&t.noted, farm.Change{Kind: farm.ChangeTask, JobID: t.JobID, TaskID: t.ID})
+	if before.generation == t.Generation && before.log < t.LogSize {
+		c.Log = &farm.LogPart{Generation: t.Generation, From: before.log, To: t.LogSize}
+	}
 	c.WorkerID, c.Was = t.WorkerID, string(t.first)
 	if !tx.wants(farm.ChangeTask) {
 		return

@@ -21,6 +21,7 @@ type storedChange struct {
 	Was       string          `json:"s,omitempty"`
 	Moved     bool            `json:"m,omitempty"`
 	Mass      bool            `json:"a,omitempty"`
+	Log       *[3]int64       `json:"l,omitempty"` // generation, from, to
 }
 
 func encodeChanges(changes []farm.Change) (string, error) {
@@ -29,6 +30,9 @@ func encodeChanges(changes []farm.Change) (string, error) {
 		stored[i] = storedChange{
 			Kind: c.Kind, JobID: c.JobID, TaskID: c.TaskID, WorkerID: c.WorkerID, TaskTypes: c.TaskTypes, TagID: c.TagID,
 			Operation: c.OperationID, Was: c.Was, Moved: c.Moved, Mass: c.Mass,
+		}
+		if l := c.Log; l != nil {
+			stored[i].Log = &[3]int64{l.Generation, l.From, l.To}
 		}
 	}
 	text, err := json.Marshal(stored)
@@ -45,6 +49,9 @@ func decodeChanges(text string) ([]farm.Change, error) {
 		changes[i] = farm.Change{
 			Kind: c.Kind, JobID: c.JobID, TaskID: c.TaskID, WorkerID: c.WorkerID, TaskTypes: c.TaskTypes, TagID: c.TagID,
 			OperationID: c.Operation, Was: c.Was, Moved: c.Moved, Mass: c.Mass,
+		}
+		if l := c.Log; l != nil {
+			changes[i].Log = &farm.LogPart{Generation: l[0], From: l[1], To: l[2]}
 		}
 	}
 	return changes, nil

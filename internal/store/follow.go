@@ -49,7 +49,7 @@ type cursor struct{ xid, id int64 }
 
 func newFollower(opts Options, s *Store) *follower {
 	return &follower{
-		store: s, listen: opts, origin: uuid.NewString(), log: opts.Log, publish: opts.OnCommit, wake: make(chan struct{}, 1),
+		store: s, listen: opts, origin: uuid.NewString(), log: opts.Log, publish: opts.OnRemote, wake: make(chan struct{}, 1),
 	}
 }
 

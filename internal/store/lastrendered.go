@@ -23,6 +23,7 @@ func (tx *Tx) SetLastRendered(jobID string) error {
 	if !newest.RenderedAt.Before(micros.Of(at).Time) { // the clock was set back, or two came at once
 		at = newest.RenderedAt.Add(time.Microsecond)
 	}
+	tx.Changed(farm.Change{Kind: farm.ChangeLastRendered, JobID: jobID})
 	n, err := tx.q.SetLastRendered(tx.ctx, query.SetLastRenderedParams{Uuid: jobID, RenderedAt: at.UnixMicro()})
 	return existing(n, err)
 }

@@ -41,6 +41,8 @@ type Options struct {
 	Beside bool
 	// OnCommit hears what each committed transaction changed, in the order of commits. It must not block.
 	OnCommit func([]farm.Change)
+	// OnRemote hears what other Managers committed to the same database, in the same way; nil = as OnCommit.
+	OnRemote func([]farm.Change)
 	// Wanted is asked whether changes of a kind should say what they are; nil = none. It must not block.
 	Wanted func(farm.ChangeKind) bool
 	// WALLimit is from which size on the write-ahead log is emptied, in bytes; 0 = 64 MiB.
@@ -86,6 +88,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	if opts.OnCommit == nil {
 		opts.OnCommit = func([]farm.Change) {}
+	}
+	if opts.OnRemote == nil {
+		opts.OnRemote = opts.OnCommit
 	}
 	if opts.WALLimit == 0 {
 		opts.WALLimit = walLimit

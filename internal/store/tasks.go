@@ -50,10 +50,11 @@ type storedTask struct {
 	assignment   string
 	generation   int64
 	lost, steps  int
+	log          int64
 }
 
 func (t *Task) toStore(ready bool) storedTask {
-	return storedTask{t.Status, ready, t.worker, t.slot, t.Assignment, t.Generation, t.Lost, t.StepsCompleted}
+	return storedTask{t.Status, ready, t.worker, t.slot, t.Assignment, t.Generation, t.Lost, t.StepsCompleted, t.LogSize}
 }
 
 // Task locks a task: on PostgreSQL the lock of its job is that of all its tasks. Lock a worker before.
@@ -114,7 +115,7 @@ func (tx *Tx) SaveTask(j *Job, t *Task, why Why) error {
 	if err := tx.updateTask(t, ready); err != nil {
 		return err
 	}
-	tx.taskChanged(t)
+	tx.taskChanged(t, before)
 	was, steps, delta := before.status, t.StepsCompleted-before.steps, b2i(ready)-b2i(before.ready)
 	if was != t.Status || steps != 0 {
 		var moved farm.TaskCounts
@@ -139,7 +140,8 @@ func (tx *Tx) SaveTask(j *Job, t *Task, why Why) error {
 func (tx *Tx) updateTask(t *Task, ready bool) error {
 	before := t.stored
 	t.stored = t.toStore(ready)
-	if before.steps = t.StepsCompleted; t.stored == before {
+	before.steps, before.log = t.StepsCompleted, t.LogSize
+	if t.stored == before {
 		return tx.q.UpdateTaskProgress(tx.ctx, query.UpdateTaskProgressParams{
 			ID: t.id, Activity: t.Activity, LastSequence: t.LastSequence, LogSize: t.LogSize,
 			StepsCompleted: int64(t.StepsCompleted), UpdatedAt: tx.stamp(), TouchedAt: micros.Of(t.Touched),

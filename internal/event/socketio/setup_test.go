@@ -43,6 +43,8 @@ func (nothing) Worker(context.Context, string) (farm.Worker, error) {
 	return farm.Worker{}, farm.ErrNotExist
 }
 
+func (nothing) Tag(context.Context, string) (farm.Tag, error) { return farm.Tag{}, farm.ErrNotExist }
+
 // server is a running server of events.
 type server struct {
 	t    *testing.T
