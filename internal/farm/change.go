@@ -65,6 +65,7 @@ type ChangeKind string
 
 // The kinds of Change. ChangeWork means: there may be a task to claim now that was not there before. ChangeRefresh means:
 // another process may have changed the job, or any job if none is named, and its own changes may not all have been heard.
+// ChangeMaintenance means: the maintenance mode began, ended, or has another reason.
 // Of those from ChangeLastRendered on only LastRendered is in the database, for other Managers: it says nothing but the job.
 const (
 	ChangeJob          ChangeKind = "job"
@@ -75,6 +76,7 @@ const (
 	ChangeWork         ChangeKind = "work"
 	ChangeOperation    ChangeKind = "operation"
 	ChangeRefresh      ChangeKind = "refresh"
+	ChangeMaintenance  ChangeKind = "maintenance"
 	ChangeLastRendered ChangeKind = "last-rendered"
 	ChangeTaskLog      ChangeKind = "task-log"
 	ChangeLifecycle    ChangeKind = "lifecycle"

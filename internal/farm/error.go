@@ -29,6 +29,7 @@ const (
 	CodeFull         Code = "full"               // a queue has no room, and what was sent is dropped: 429
 	CodeBusy         Code = "busy"               // the database stays locked: 503, try again
 	CodeUnavailable  Code = "unavailable"        // it is switched off or suspended: 503, waiting does not help
+	CodeMaintenance  Code = "maintenance"        // not while the farm is in maintenance: 503, try again later
 	CodeStorage      Code = "storage"            // a disk is full or failing: 507
 )
 

@@ -140,7 +140,10 @@ func bringUpToDate(ctx context.Context, db *sql.DB, opts Options) error {
 	if opts.Beside {
 		return checkSchema(ctx, db, opts)
 	}
-	return migrate(ctx, db, opts)
+	if err := migrate(ctx, db, opts); err != nil {
+		return err
+	}
+	return enterFarm(ctx, query.New(db), !IsPostgres(opts.Database))
 }
 
 func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {

@@ -159,8 +159,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.failedByStmt, err = db.PrepareContext(ctx, failedBy); err != nil {
 		return nil, fmt.Errorf("error preparing query FailedBy: %w", err)
 	}
+	if q.farmStateStmt, err = db.PrepareContext(ctx, farmState); err != nil {
+		return nil, fmt.Errorf("error preparing query FarmState: %w", err)
+	}
 	if q.firstByLogsStateStmt, err = db.PrepareContext(ctx, firstByLogsState); err != nil {
 		return nil, fmt.Errorf("error preparing query FirstByLogsState: %w", err)
+	}
+	if q.forgetManagersStmt, err = db.PrepareContext(ctx, forgetManagers); err != nil {
+		return nil, fmt.Errorf("error preparing query ForgetManagers: %w", err)
 	}
 	if q.forgetOperationsStmt, err = db.PrepareContext(ctx, forgetOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetOperations: %w", err)
@@ -182,6 +188,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertFailureStmt, err = db.PrepareContext(ctx, insertFailure); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertFailure: %w", err)
+	}
+	if q.insertFarmStmt, err = db.PrepareContext(ctx, insertFarm); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertFarm: %w", err)
 	}
 	if q.insertImportedJobStmt, err = db.PrepareContext(ctx, insertImportedJob); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertImportedJob: %w", err)
@@ -270,6 +279,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.locksOfStmt, err = db.PrepareContext(ctx, locksOf); err != nil {
 		return nil, fmt.Errorf("error preparing query LocksOf: %w", err)
 	}
+	if q.managersStmt, err = db.PrepareContext(ctx, managers); err != nil {
+		return nil, fmt.Errorf("error preparing query Managers: %w", err)
+	}
 	if q.markJobsStmt, err = db.PrepareContext(ctx, markJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query MarkJobs: %w", err)
 	}
@@ -311,6 +323,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.runningOperationsStmt, err = db.PrepareContext(ctx, runningOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query RunningOperations: %w", err)
+	}
+	if q.saveManagerStmt, err = db.PrepareContext(ctx, saveManager); err != nil {
+		return nil, fmt.Errorf("error preparing query SaveManager: %w", err)
 	}
 	if q.saveSleepScheduleStmt, err = db.PrepareContext(ctx, saveSleepSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query SaveSleepSchedule: %w", err)
@@ -410,6 +425,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.updateLockStmt, err = db.PrepareContext(ctx, updateLock); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateLock: %w", err)
+	}
+	if q.updateMaintenanceStmt, err = db.PrepareContext(ctx, updateMaintenance); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateMaintenance: %w", err)
 	}
 	if q.updateOperationStmt, err = db.PrepareContext(ctx, updateOperation); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateOperation: %w", err)
@@ -683,9 +701,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing failedByStmt: %w", cerr)
 		}
 	}
+	if q.farmStateStmt != nil {
+		if cerr := q.farmStateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing farmStateStmt: %w", cerr)
+		}
+	}
 	if q.firstByLogsStateStmt != nil {
 		if cerr := q.firstByLogsStateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing firstByLogsStateStmt: %w", cerr)
+		}
+	}
+	if q.forgetManagersStmt != nil {
+		if cerr := q.forgetManagersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing forgetManagersStmt: %w", cerr)
 		}
 	}
 	if q.forgetOperationsStmt != nil {
@@ -721,6 +749,11 @@ func (q *Queries) Close() error {
 	if q.insertFailureStmt != nil {
 		if cerr := q.insertFailureStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertFailureStmt: %w", cerr)
+		}
+	}
+	if q.insertFarmStmt != nil {
+		if cerr := q.insertFarmStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertFarmStmt: %w", cerr)
 		}
 	}
 	if q.insertImportedJobStmt != nil {
@@ -868,6 +901,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing locksOfStmt: %w", cerr)
 		}
 	}
+	if q.managersStmt != nil {
+		if cerr := q.managersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing managersStmt: %w", cerr)
+		}
+	}
 	if q.markJobsStmt != nil {
 		if cerr := q.markJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing markJobsStmt: %w", cerr)
@@ -936,6 +974,11 @@ func (q *Queries) Close() error {
 	if q.runningOperationsStmt != nil {
 		if cerr := q.runningOperationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing runningOperationsStmt: %w", cerr)
+		}
+	}
+	if q.saveManagerStmt != nil {
+		if cerr := q.saveManagerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing saveManagerStmt: %w", cerr)
 		}
 	}
 	if q.saveSleepScheduleStmt != nil {
@@ -1103,6 +1146,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateLockStmt: %w", cerr)
 		}
 	}
+	if q.updateMaintenanceStmt != nil {
+		if cerr := q.updateMaintenanceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateMaintenanceStmt: %w", cerr)
+		}
+	}
 	if q.updateOperationStmt != nil {
 		if cerr := q.updateOperationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateOperationStmt: %w", cerr)
@@ -1257,7 +1305,9 @@ type Queries struct {
 	dueSleepSchedulesStmt     *sql.Stmt
 	endAttemptStepStmt        *sql.Stmt
 	failedByStmt              *sql.Stmt
+	farmStateStmt             *sql.Stmt
 	firstByLogsStateStmt      *sql.Stmt
+	forgetManagersStmt        *sql.Stmt
 	forgetOperationsStmt      *sql.Stmt
 	holdSleepScheduleStmt     *sql.Stmt
 	hopelessTasksStmt         *sql.Stmt
@@ -1265,6 +1315,7 @@ type Queries struct {
 	insertBlockStmt           *sql.Stmt
 	insertEventStmt           *sql.Stmt
 	insertFailureStmt         *sql.Stmt
+	insertFarmStmt            *sql.Stmt
 	insertImportedJobStmt     *sql.Stmt
 	insertImportedWorkerStmt  *sql.Stmt
 	insertJobStmt             *sql.Stmt
@@ -1294,6 +1345,7 @@ type Queries struct {
 	lockTaskByIDStmt          *sql.Stmt
 	lockWorkerStmt            *sql.Stmt
 	locksOfStmt               *sql.Stmt
+	managersStmt              *sql.Stmt
 	markJobsStmt              *sql.Stmt
 	markReadyStmt             *sql.Stmt
 	markedJobsStmt            *sql.Stmt
@@ -1308,6 +1360,7 @@ type Queries struct {
 	reopenDependantsStmt      *sql.Stmt
 	reopenedAttemptStmt       *sql.Stmt
 	runningOperationsStmt     *sql.Stmt
+	saveManagerStmt           *sql.Stmt
 	saveSleepScheduleStmt     *sql.Stmt
 	setJobReadyFromJobStmt    *sql.Stmt
 	setLastRenderedStmt       *sql.Stmt
@@ -1341,6 +1394,7 @@ type Queries struct {
 	untouchedTasksStmt        *sql.Stmt
 	updateJobStmt             *sql.Stmt
 	updateLockStmt            *sql.Stmt
+	updateMaintenanceStmt     *sql.Stmt
 	updateOperationStmt       *sql.Stmt
 	updateTagStmt             *sql.Stmt
 	updateTaskStmt            *sql.Stmt
@@ -1406,7 +1460,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dueSleepSchedulesStmt:     q.dueSleepSchedulesStmt,
 		endAttemptStepStmt:        q.endAttemptStepStmt,
 		failedByStmt:              q.failedByStmt,
+		farmStateStmt:             q.farmStateStmt,
 		firstByLogsStateStmt:      q.firstByLogsStateStmt,
+		forgetManagersStmt:        q.forgetManagersStmt,
 		forgetOperationsStmt:      q.forgetOperationsStmt,
 		holdSleepScheduleStmt:     q.holdSleepScheduleStmt,
 		hopelessTasksStmt:         q.hopelessTasksStmt,
@@ -1414,6 +1470,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertBlockStmt:           q.insertBlockStmt,
 		insertEventStmt:           q.insertEventStmt,
 		insertFailureStmt:         q.insertFailureStmt,
+		insertFarmStmt:            q.insertFarmStmt,
 		insertImportedJobStmt:     q.insertImportedJobStmt,
 		insertImportedWorkerStmt:  q.insertImportedWorkerStmt,
 		insertJobStmt:             q.insertJobStmt,
@@ -1443,6 +1500,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lockTaskByIDStmt:          q.lockTaskByIDStmt,
 		lockWorkerStmt:            q.lockWorkerStmt,
 		locksOfStmt:               q.locksOfStmt,
+		managersStmt:              q.managersStmt,
 		markJobsStmt:              q.markJobsStmt,
 		markReadyStmt:             q.markReadyStmt,
 		markedJobsStmt:            q.markedJobsStmt,
@@ -1457,6 +1515,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reopenDependantsStmt:      q.reopenDependantsStmt,
 		reopenedAttemptStmt:       q.reopenedAttemptStmt,
 		runningOperationsStmt:     q.runningOperationsStmt,
+		saveManagerStmt:           q.saveManagerStmt,
 		saveSleepScheduleStmt:     q.saveSleepScheduleStmt,
 		setJobReadyFromJobStmt:    q.setJobReadyFromJobStmt,
 		setLastRenderedStmt:       q.setLastRenderedStmt,
@@ -1490,6 +1549,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		untouchedTasksStmt:        q.untouchedTasksStmt,
 		updateJobStmt:             q.updateJobStmt,
 		updateLockStmt:            q.updateLockStmt,
+		updateMaintenanceStmt:     q.updateMaintenanceStmt,
 		updateOperationStmt:       q.updateOperationStmt,
 		updateTagStmt:             q.updateTagStmt,
 		updateTaskStmt:            q.updateTaskStmt,

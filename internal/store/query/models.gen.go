@@ -43,6 +43,16 @@ type Event struct {
 	Changes   string
 }
 
+type FarmState struct {
+	ID          int64
+	Uuid        string
+	Maintenance bool
+	Epoch       int64
+	Reason      string
+	Who         string
+	SinceAt     micros.Time
+}
+
 type Job struct {
 	ID                int64
 	Uuid              string
@@ -104,6 +114,18 @@ type Lock struct {
 	Owner   string
 	Epoch   int64
 	Version int64
+}
+
+type Manager struct {
+	Uuid      string
+	Name      string
+	Urls      string
+	Version   string
+	Pid       int64
+	State     string
+	Epoch     int64
+	StartedAt micros.Time
+	SeenAt    micros.Time
 }
 
 type Operation struct {

@@ -274,7 +274,33 @@ CREATE TABLE events (
 );
 CREATE INDEX events_in_order ON events (xid, id);
 
+-- What every Manager of the farm knows of it: one row. The epoch grows with each change of the maintenance mode.
+CREATE TABLE farm_state (
+    id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    uuid TEXT NOT NULL,
+    maintenance BOOLEAN NOT NULL,
+    epoch BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    who TEXT NOT NULL,
+    since_at BIGINT NOT NULL
+);
+
+-- The Managers that have the database open, or had it lately. epoch is the one of farm_state that they act by.
+CREATE TABLE managers (
+    uuid TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    urls TEXT NOT NULL,
+    version TEXT NOT NULL,
+    pid BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    epoch BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);
+
 -- +goose Down
+DROP TABLE managers;
+DROP TABLE farm_state;
 DROP TABLE events;
 DROP TABLE locks;
 DROP TABLE operations;
