@@ -395,6 +395,31 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v3/jobs/{job_id}/what-would-delete-do (the `DeleteJobWhatWouldItDo` operationId).
 	DeleteJobWhatWouldItDo(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// FetchMaintenance Whether the farm is in maintenance, and which Managers it has
+	//
+	// Managers that are gone are listed for a day.
+	//
+	// Corresponds with GET /api/v3/maintenance (the `FetchMaintenance` operationId).
+	FetchMaintenance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMaintenanceWithBody Begin the maintenance of the farm, or end it
+	//
+	// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+	SetMaintenanceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetMaintenance Begin the maintenance of the farm, or end it
+	//
+	// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+	SetMaintenance(ctx context.Context, body SetMaintenanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// FetchOperations List the operations
 	//
 	// The newest first. Those that ended are remembered for 30 days, the newest 1000 of them.
@@ -1465,6 +1490,61 @@ func (c *Client) FetchJobTasks(ctx context.Context, jobID JobID, params *FetchJo
 // Corresponds with GET /api/v3/jobs/{job_id}/what-would-delete-do (the `DeleteJobWhatWouldItDo` operationId).
 func (c *Client) DeleteJobWhatWouldItDo(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteJobWhatWouldItDoRequest(c.Server, jobID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FetchMaintenance Whether the farm is in maintenance, and which Managers it has
+//
+// Managers that are gone are listed for a day.
+//
+// Corresponds with GET /api/v3/maintenance (the `FetchMaintenance` operationId).
+func (c *Client) FetchMaintenance(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFetchMaintenanceRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMaintenanceWithBody Begin the maintenance of the farm, or end it
+//
+// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+func (c *Client) SetMaintenanceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMaintenanceRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetMaintenance Begin the maintenance of the farm, or end it
+//
+// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+func (c *Client) SetMaintenance(ctx context.Context, body SetMaintenanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetMaintenanceRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3548,6 +3628,73 @@ func NewDeleteJobWhatWouldItDoRequest(server string, jobID JobID) (*http.Request
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewFetchMaintenanceRequest constructs an http.Request for the FetchMaintenance method
+func NewFetchMaintenanceRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/maintenance")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetMaintenanceRequest calls the generic SetMaintenance builder with application/json body
+func NewSetMaintenanceRequest(server string, body SetMaintenanceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetMaintenanceRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetMaintenanceRequestWithBody constructs an http.Request for the SetMaintenance method, with any body, and a specified content type
+func NewSetMaintenanceRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/maintenance")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5756,6 +5903,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v3/jobs/{job_id}/what-would-delete-do (the `DeleteJobWhatWouldItDo` operationId).
 	DeleteJobWhatWouldItDoWithResponse(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*DeleteJobWhatWouldItDoResponse, error)
 
+	// FetchMaintenanceWithResponse Whether the farm is in maintenance, and which Managers it has
+	//
+	// Managers that are gone are listed for a day.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v3/maintenance (the `FetchMaintenance` operationId).
+	FetchMaintenanceWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*FetchMaintenanceResponse, error)
+
+	// SetMaintenanceWithBodyWithResponse Begin the maintenance of the farm, or end it
+	//
+	// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+	SetMaintenanceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMaintenanceResponse, error)
+
+	// SetMaintenanceWithResponse Begin the maintenance of the farm, or end it
+	//
+	// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+	SetMaintenanceWithResponse(ctx context.Context, body SetMaintenanceJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMaintenanceResponse, error)
+
 	// FetchOperationsWithResponse List the operations
 	//
 	// The newest first. Those that ended are remembered for 30 days, the newest 1000 of them.
@@ -6538,7 +6712,8 @@ type FetchJobsResponse200Headers struct {
 
 // FetchJobsResponse503Headers the declared response headers of an HTTP 503 response for FetchJobs
 type FetchJobsResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchJobsResponse struct {
@@ -6584,7 +6759,8 @@ func (r FetchJobsResponse) ContentType() string {
 
 // SubmitJobResponse503Headers the declared response headers of an HTTP 503 response for SubmitJob
 type SubmitJobResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SubmitJobResponse struct {
@@ -6671,7 +6847,8 @@ func (r SubmitJobCheckResponse) ContentType() string {
 
 // FetchGlobalLastRenderedInfoResponse503Headers the declared response headers of an HTTP 503 response for FetchGlobalLastRenderedInfo
 type FetchGlobalLastRenderedInfoResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchGlobalLastRenderedInfoResponse struct {
@@ -6713,7 +6890,8 @@ func (r FetchGlobalLastRenderedInfoResponse) ContentType() string {
 
 // DeleteJobMassResponse503Headers the declared response headers of an HTTP 503 response for DeleteJobMass
 type DeleteJobMassResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type DeleteJobMassResponse struct {
@@ -6827,7 +7005,8 @@ func (r GetJobTypesResponse) ContentType() string {
 
 // DeleteJobResponse503Headers the declared response headers of an HTTP 503 response for DeleteJob
 type DeleteJobResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type DeleteJobResponse struct {
@@ -6881,7 +7060,8 @@ type FetchJobResponse304Headers struct {
 
 // FetchJobResponse503Headers the declared response headers of an HTTP 503 response for FetchJob
 type FetchJobResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchJobResponse struct {
@@ -6931,7 +7111,8 @@ func (r FetchJobResponse) ContentType() string {
 
 // RemoveJobBlocklistResponse503Headers the declared response headers of an HTTP 503 response for RemoveJobBlocklist
 type RemoveJobBlocklistResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type RemoveJobBlocklistResponse struct {
@@ -6975,7 +7156,8 @@ func (r RemoveJobBlocklistResponse) ContentType() string {
 
 // FetchJobBlocklistResponse503Headers the declared response headers of an HTTP 503 response for FetchJobBlocklist
 type FetchJobBlocklistResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchJobBlocklistResponse struct {
@@ -7021,7 +7203,8 @@ func (r FetchJobBlocklistResponse) ContentType() string {
 
 // FetchJobLastRenderedInfoResponse503Headers the declared response headers of an HTTP 503 response for FetchJobLastRenderedInfo
 type FetchJobLastRenderedInfoResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchJobLastRenderedInfoResponse struct {
@@ -7065,7 +7248,8 @@ func (r FetchJobLastRenderedInfoResponse) ContentType() string {
 
 // SetJobPriorityResponse503Headers the declared response headers of an HTTP 503 response for SetJobPriority
 type SetJobPriorityResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SetJobPriorityResponse struct {
@@ -7113,7 +7297,8 @@ func (r SetJobPriorityResponse) ContentType() string {
 
 // SetJobStatusResponse503Headers the declared response headers of an HTTP 503 response for SetJobStatus
 type SetJobStatusResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SetJobStatusResponse struct {
@@ -7161,7 +7346,8 @@ func (r SetJobStatusResponse) ContentType() string {
 
 // SetJobTagResponse503Headers the declared response headers of an HTTP 503 response for SetJobTag
 type SetJobTagResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SetJobTagResponse struct {
@@ -7216,7 +7402,8 @@ type FetchJobTasksResponse200Headers struct {
 
 // FetchJobTasksResponse503Headers the declared response headers of an HTTP 503 response for FetchJobTasks
 type FetchJobTasksResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchJobTasksResponse struct {
@@ -7262,7 +7449,8 @@ func (r FetchJobTasksResponse) ContentType() string {
 
 // DeleteJobWhatWouldItDoResponse503Headers the declared response headers of an HTTP 503 response for DeleteJobWhatWouldItDo
 type DeleteJobWhatWouldItDoResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type DeleteJobWhatWouldItDoResponse struct {
@@ -7306,6 +7494,100 @@ func (r DeleteJobWhatWouldItDoResponse) ContentType() string {
 	return ""
 }
 
+// FetchMaintenanceResponse503Headers the declared response headers of an HTTP 503 response for FetchMaintenance
+type FetchMaintenanceResponse503Headers struct {
+	RetryAfter           *int
+	XFlamencoMaintenance *string
+}
+
+type FetchMaintenanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Maintenance
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FetchMaintenanceResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r FetchMaintenanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FetchMaintenanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FetchMaintenanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetMaintenanceResponse503Headers the declared response headers of an HTTP 503 response for SetMaintenance
+type SetMaintenanceResponse503Headers struct {
+	RetryAfter           *int
+	XFlamencoMaintenance *string
+}
+
+type SetMaintenanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Maintenance
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSON507 the response for an HTTP 507 `application/json` response
+	JSON507 *StorageFull
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SetMaintenanceResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r SetMaintenanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetMaintenanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetMaintenanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // FetchOperationsResponse200Headers the declared response headers of an HTTP 200 response for FetchOperations
 type FetchOperationsResponse200Headers struct {
 	XFlamencoNext *string
@@ -7313,7 +7595,8 @@ type FetchOperationsResponse200Headers struct {
 
 // FetchOperationsResponse503Headers the declared response headers of an HTTP 503 response for FetchOperations
 type FetchOperationsResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchOperationsResponse struct {
@@ -7359,7 +7642,8 @@ func (r FetchOperationsResponse) ContentType() string {
 
 // StartOperationResponse503Headers the declared response headers of an HTTP 503 response for StartOperation
 type StartOperationResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type StartOperationResponse struct {
@@ -7419,7 +7703,8 @@ type FetchOperationResponse304Headers struct {
 
 // FetchOperationResponse503Headers the declared response headers of an HTTP 503 response for FetchOperation
 type FetchOperationResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchOperationResponse struct {
@@ -7469,7 +7754,8 @@ func (r FetchOperationResponse) ContentType() string {
 
 // CancelOperationResponse503Headers the declared response headers of an HTTP 503 response for CancelOperation
 type CancelOperationResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type CancelOperationResponse struct {
@@ -7520,7 +7806,8 @@ type FetchOperationLogResponse206Headers struct {
 
 // FetchOperationLogResponse503Headers the declared response headers of an HTTP 503 response for FetchOperationLog
 type FetchOperationLogResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchOperationLogResponse struct {
@@ -7568,7 +7855,8 @@ func (r FetchOperationLogResponse) ContentType() string {
 
 // ShamanCheckoutResponse503Headers the declared response headers of an HTTP 503 response for ShamanCheckout
 type ShamanCheckoutResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type ShamanCheckoutResponse struct {
@@ -7618,7 +7906,8 @@ func (r ShamanCheckoutResponse) ContentType() string {
 
 // ShamanCheckoutRequirementsResponse503Headers the declared response headers of an HTTP 503 response for ShamanCheckoutRequirements
 type ShamanCheckoutRequirementsResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type ShamanCheckoutRequirementsResponse struct {
@@ -7662,7 +7951,8 @@ func (r ShamanCheckoutRequirementsResponse) ContentType() string {
 
 // ShamanFileStoreCheckResponse503Headers the declared response headers of an HTTP 503 response for ShamanFileStoreCheck
 type ShamanFileStoreCheckResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type ShamanFileStoreCheckResponse struct {
@@ -7706,7 +7996,8 @@ func (r ShamanFileStoreCheckResponse) ContentType() string {
 
 // ShamanFileStoreResponse503Headers the declared response headers of an HTTP 503 response for ShamanFileStore
 type ShamanFileStoreResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type ShamanFileStoreResponse struct {
@@ -7797,7 +8088,8 @@ type FetchTaskResponse304Headers struct {
 
 // FetchTaskResponse503Headers the declared response headers of an HTTP 503 response for FetchTask
 type FetchTaskResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchTaskResponse struct {
@@ -7847,7 +8139,8 @@ func (r FetchTaskResponse) ContentType() string {
 
 // FetchTaskLogInfoResponse503Headers the declared response headers of an HTTP 503 response for FetchTaskLogInfo
 type FetchTaskLogInfoResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchTaskLogInfoResponse struct {
@@ -7899,7 +8192,8 @@ type FetchTaskLogTextResponse200Headers struct {
 
 // FetchTaskLogTextResponse503Headers the declared response headers of an HTTP 503 response for FetchTaskLogText
 type FetchTaskLogTextResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchTaskLogTextResponse struct {
@@ -7945,7 +8239,8 @@ func (r FetchTaskLogTextResponse) ContentType() string {
 
 // FetchTaskLogTailResponse503Headers the declared response headers of an HTTP 503 response for FetchTaskLogTail
 type FetchTaskLogTailResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchTaskLogTailResponse struct {
@@ -7989,7 +8284,8 @@ func (r FetchTaskLogTailResponse) ContentType() string {
 
 // SetTaskStatusResponse503Headers the declared response headers of an HTTP 503 response for SetTaskStatus
 type SetTaskStatusResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SetTaskStatusResponse struct {
@@ -8070,7 +8366,8 @@ func (r GetVersionResponse) ContentType() string {
 
 // DeleteWorkerTagResponse503Headers the declared response headers of an HTTP 503 response for DeleteWorkerTag
 type DeleteWorkerTagResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type DeleteWorkerTagResponse struct {
@@ -8114,7 +8411,8 @@ func (r DeleteWorkerTagResponse) ContentType() string {
 
 // FetchWorkerTagResponse503Headers the declared response headers of an HTTP 503 response for FetchWorkerTag
 type FetchWorkerTagResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchWorkerTagResponse struct {
@@ -8160,7 +8458,8 @@ func (r FetchWorkerTagResponse) ContentType() string {
 
 // UpdateWorkerTagResponse503Headers the declared response headers of an HTTP 503 response for UpdateWorkerTag
 type UpdateWorkerTagResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type UpdateWorkerTagResponse struct {
@@ -8206,7 +8505,8 @@ func (r UpdateWorkerTagResponse) ContentType() string {
 
 // FetchWorkerTagsResponse503Headers the declared response headers of an HTTP 503 response for FetchWorkerTags
 type FetchWorkerTagsResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchWorkerTagsResponse struct {
@@ -8248,7 +8548,8 @@ func (r FetchWorkerTagsResponse) ContentType() string {
 
 // CreateWorkerTagResponse503Headers the declared response headers of an HTTP 503 response for CreateWorkerTag
 type CreateWorkerTagResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type CreateWorkerTagResponse struct {
@@ -8299,7 +8600,8 @@ type FetchWorkersResponse200Headers struct {
 
 // FetchWorkersResponse503Headers the declared response headers of an HTTP 503 response for FetchWorkers
 type FetchWorkersResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchWorkersResponse struct {
@@ -8345,7 +8647,8 @@ func (r FetchWorkersResponse) ContentType() string {
 
 // DeleteWorkerResponse503Headers the declared response headers of an HTTP 503 response for DeleteWorker
 type DeleteWorkerResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type DeleteWorkerResponse struct {
@@ -8399,7 +8702,8 @@ type FetchWorkerResponse304Headers struct {
 
 // FetchWorkerResponse503Headers the declared response headers of an HTTP 503 response for FetchWorker
 type FetchWorkerResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchWorkerResponse struct {
@@ -8449,7 +8753,8 @@ func (r FetchWorkerResponse) ContentType() string {
 
 // RequestWorkerStatusChangeResponse503Headers the declared response headers of an HTTP 503 response for RequestWorkerStatusChange
 type RequestWorkerStatusChangeResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type RequestWorkerStatusChangeResponse struct {
@@ -8495,7 +8800,8 @@ func (r RequestWorkerStatusChangeResponse) ContentType() string {
 
 // SetWorkerTagsResponse503Headers the declared response headers of an HTTP 503 response for SetWorkerTags
 type SetWorkerTagsResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SetWorkerTagsResponse struct {
@@ -8539,7 +8845,8 @@ func (r SetWorkerTagsResponse) ContentType() string {
 
 // FetchWorkerSleepScheduleResponse503Headers the declared response headers of an HTTP 503 response for FetchWorkerSleepSchedule
 type FetchWorkerSleepScheduleResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type FetchWorkerSleepScheduleResponse struct {
@@ -8583,7 +8890,8 @@ func (r FetchWorkerSleepScheduleResponse) ContentType() string {
 
 // SetWorkerSleepScheduleResponse503Headers the declared response headers of an HTTP 503 response for SetWorkerSleepSchedule
 type SetWorkerSleepScheduleResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SetWorkerSleepScheduleResponse struct {
@@ -8627,7 +8935,8 @@ func (r SetWorkerSleepScheduleResponse) ContentType() string {
 
 // RegisterWorkerResponse503Headers the declared response headers of an HTTP 503 response for RegisterWorker
 type RegisterWorkerResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type RegisterWorkerResponse struct {
@@ -8673,7 +8982,8 @@ func (r RegisterWorkerResponse) ContentType() string {
 
 // SignOffResponse503Headers the declared response headers of an HTTP 503 response for SignOff
 type SignOffResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type SignOffResponse struct {
@@ -8762,7 +9072,8 @@ func (r SignOnResponse) ContentType() string {
 
 // WorkerStateResponse503Headers the declared response headers of an HTTP 503 response for WorkerState
 type WorkerStateResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type WorkerStateResponse struct {
@@ -8808,7 +9119,8 @@ func (r WorkerStateResponse) ContentType() string {
 
 // WorkerStateChangedResponse503Headers the declared response headers of an HTTP 503 response for WorkerStateChanged
 type WorkerStateChangedResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type WorkerStateChangedResponse struct {
@@ -8859,7 +9171,8 @@ type ScheduleTaskResponse200Headers struct {
 
 // ScheduleTaskResponse503Headers the declared response headers of an HTTP 503 response for ScheduleTask
 type ScheduleTaskResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type ScheduleTaskResponse struct {
@@ -8950,7 +9263,8 @@ func (r TaskUpdateResponse) ContentType() string {
 
 // MayWorkerRunResponse503Headers the declared response headers of an HTTP 503 response for MayWorkerRun
 type MayWorkerRunResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type MayWorkerRunResponse struct {
@@ -8996,7 +9310,8 @@ func (r MayWorkerRunResponse) ContentType() string {
 
 // TaskOutputProducedResponse503Headers the declared response headers of an HTTP 503 response for TaskOutputProduced
 type TaskOutputProducedResponse503Headers struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 
 type TaskOutputProducedResponse struct {
@@ -9603,6 +9918,51 @@ func (c *ClientWithResponses) DeleteJobWhatWouldItDoWithResponse(ctx context.Con
 		return nil, err
 	}
 	return ParseDeleteJobWhatWouldItDoResponse(rsp)
+}
+
+// FetchMaintenanceWithResponse Whether the farm is in maintenance, and which Managers it has
+//
+// Managers that are gone are listed for a day.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v3/maintenance (the `FetchMaintenance` operationId).
+func (c *ClientWithResponses) FetchMaintenanceWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*FetchMaintenanceResponse, error) {
+	rsp, err := c.FetchMaintenance(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFetchMaintenanceResponse(rsp)
+}
+
+// SetMaintenanceWithBodyWithResponse Begin the maintenance of the farm, or end it
+//
+// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+func (c *ClientWithResponses) SetMaintenanceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetMaintenanceResponse, error) {
+	rsp, err := c.SetMaintenanceWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMaintenanceResponse(rsp)
+}
+
+// SetMaintenanceWithResponse Begin the maintenance of the farm, or end it
+//
+// During the maintenance no tasks are handed out, and what would change the farm gets 503 with the header `X-Flamenco-Maintenance`. Workers go on with the tasks that they have, and report them. The Manager that is asked keeps the mode at once, all others within a second: `kept` tells when all do.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v3/maintenance (the `SetMaintenance` operationId).
+func (c *ClientWithResponses) SetMaintenanceWithResponse(ctx context.Context, body SetMaintenanceJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMaintenanceResponse, error) {
+	rsp, err := c.SetMaintenance(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetMaintenanceResponse(rsp)
 }
 
 // FetchOperationsWithResponse List the operations
@@ -10805,6 +11165,13 @@ func ParseFetchJobsResponse(rsp *http.Response) (*FetchJobsResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -10885,6 +11252,13 @@ func ParseSubmitJobResponse(rsp *http.Response) (*SubmitJobResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -10992,6 +11366,13 @@ func ParseFetchGlobalLastRenderedInfoResponse(rsp *http.Response) (*FetchGlobalL
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11054,6 +11435,13 @@ func ParseDeleteJobMassResponse(rsp *http.Response) (*DeleteJobMassResponse, err
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -11198,6 +11586,13 @@ func ParseDeleteJobResponse(rsp *http.Response) (*DeleteJobResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11288,6 +11683,13 @@ func ParseFetchJobResponse(rsp *http.Response) (*FetchJobResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11350,6 +11752,13 @@ func ParseRemoveJobBlocklistResponse(rsp *http.Response) (*RemoveJobBlocklistRes
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -11418,6 +11827,13 @@ func ParseFetchJobBlocklistResponse(rsp *http.Response) (*FetchJobBlocklistRespo
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11480,6 +11896,13 @@ func ParseFetchJobLastRenderedInfoResponse(rsp *http.Response) (*FetchJobLastRen
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -11558,6 +11981,13 @@ func ParseSetJobPriorityResponse(rsp *http.Response) (*SetJobPriorityResponse, e
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11634,6 +12064,13 @@ func ParseSetJobStatusResponse(rsp *http.Response) (*SetJobStatusResponse, error
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -11719,6 +12156,13 @@ func ParseSetJobTagResponse(rsp *http.Response) (*SetJobTagResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11789,6 +12233,13 @@ func ParseFetchJobTasksResponse(rsp *http.Response) (*FetchJobTasksResponse, err
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -11855,6 +12306,161 @@ func ParseDeleteJobWhatWouldItDoResponse(rsp *http.Response) (*DeleteJobWhatWoul
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFetchMaintenanceResponse parses an HTTP response from a FetchMaintenanceWithResponse call
+func ParseFetchMaintenanceResponse(rsp *http.Response) (*FetchMaintenanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FetchMaintenanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Maintenance
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers FetchMaintenanceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetMaintenanceResponse parses an HTTP response from a SetMaintenanceWithResponse call
+func ParseSetMaintenanceResponse(rsp *http.Response) (*SetMaintenanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetMaintenanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Maintenance
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON507 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers SetMaintenanceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -11925,6 +12531,13 @@ func ParseFetchOperationsResponse(rsp *http.Response) (*FetchOperationsResponse,
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12006,6 +12619,13 @@ func ParseStartOperationResponse(rsp *http.Response) (*StartOperationResponse, e
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12097,6 +12717,13 @@ func ParseFetchOperationResponse(rsp *http.Response) (*FetchOperationResponse, e
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -12166,6 +12793,13 @@ func ParseCancelOperationResponse(rsp *http.Response) (*CancelOperationResponse,
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12246,6 +12880,13 @@ func ParseFetchOperationLogResponse(rsp *http.Response) (*FetchOperationLogRespo
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12328,6 +12969,13 @@ func ParseShamanCheckoutResponse(rsp *http.Response) (*ShamanCheckoutResponse, e
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -12388,6 +13036,13 @@ func ParseShamanCheckoutRequirementsResponse(rsp *http.Response) (*ShamanCheckou
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -12447,6 +13102,13 @@ func ParseShamanFileStoreCheckResponse(rsp *http.Response) (*ShamanFileStoreChec
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12530,6 +13192,13 @@ func ParseShamanFileStoreResponse(rsp *http.Response) (*ShamanFileStoreResponse,
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12654,6 +13323,13 @@ func ParseFetchTaskResponse(rsp *http.Response) (*FetchTaskResponse, error) {
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -12723,6 +13399,13 @@ func ParseFetchTaskLogInfoResponse(rsp *http.Response) (*FetchTaskLogInfoRespons
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12804,6 +13487,13 @@ func ParseFetchTaskLogTextResponse(rsp *http.Response) (*FetchTaskLogTextRespons
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -12866,6 +13556,13 @@ func ParseFetchTaskLogTailResponse(rsp *http.Response) (*FetchTaskLogTailRespons
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -12943,6 +13640,13 @@ func ParseSetTaskStatusResponse(rsp *http.Response) (*SetTaskStatusResponse, err
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13040,6 +13744,13 @@ func ParseDeleteWorkerTagResponse(rsp *http.Response) (*DeleteWorkerTagResponse,
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13106,6 +13817,13 @@ func ParseFetchWorkerTagResponse(rsp *http.Response) (*FetchWorkerTagResponse, e
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13177,6 +13895,13 @@ func ParseUpdateWorkerTagResponse(rsp *http.Response) (*UpdateWorkerTagResponse,
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13229,6 +13954,13 @@ func ParseFetchWorkerTagsResponse(rsp *http.Response) (*FetchWorkerTagsResponse,
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13296,6 +14028,13 @@ func ParseCreateWorkerTagResponse(rsp *http.Response) (*CreateWorkerTagResponse,
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13367,6 +14106,13 @@ func ParseFetchWorkersResponse(rsp *http.Response) (*FetchWorkersResponse, error
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13429,6 +14175,13 @@ func ParseDeleteWorkerResponse(rsp *http.Response) (*DeleteWorkerResponse, error
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13520,6 +14273,13 @@ func ParseFetchWorkerResponse(rsp *http.Response) (*FetchWorkerResponse, error) 
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13590,6 +14350,13 @@ func ParseRequestWorkerStatusChangeResponse(rsp *http.Response) (*RequestWorkerS
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13652,6 +14419,13 @@ func ParseSetWorkerTagsResponse(rsp *http.Response) (*SetWorkerTagsResponse, err
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13716,6 +14490,13 @@ func ParseFetchWorkerSleepScheduleResponse(rsp *http.Response) (*FetchWorkerSlee
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13778,6 +14559,13 @@ func ParseSetWorkerSleepScheduleResponse(rsp *http.Response) (*SetWorkerSleepSch
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -13846,6 +14634,13 @@ func ParseRegisterWorkerResponse(rsp *http.Response) (*RegisterWorkerResponse, e
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -13908,6 +14703,13 @@ func ParseSignOffResponse(rsp *http.Response) (*SignOffResponse, error) {
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -14046,6 +14848,13 @@ func ParseWorkerStateResponse(rsp *http.Response) (*WorkerStateResponse, error) 
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -14108,6 +14917,13 @@ func ParseWorkerStateChangedResponse(rsp *http.Response) (*WorkerStateChangedRes
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -14216,6 +15032,13 @@ func ParseScheduleTaskResponse(rsp *http.Response) (*ScheduleTaskResponse, error
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}
@@ -14341,6 +15164,13 @@ func ParseMayWorkerRunResponse(rsp *http.Response) (*MayWorkerRunResponse, error
 			}
 			headers.RetryAfter = &value
 		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
 		response.Headers503 = &headers
 	}
 
@@ -14445,6 +15275,13 @@ func ParseTaskOutputProducedResponse(rsp *http.Response) (*TaskOutputProducedRes
 				return nil, err
 			}
 			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
 		}
 		response.Headers503 = &headers
 	}

@@ -97,6 +97,12 @@ type ServerInterface interface {
 	// DeleteJobWhatWouldItDo Ask what the deletion of a job would take along
 	// (GET /api/v3/jobs/{job_id}/what-would-delete-do)
 	DeleteJobWhatWouldItDo(w http.ResponseWriter, r *http.Request, jobID JobID)
+	// FetchMaintenance Whether the farm is in maintenance, and which Managers it has
+	// (GET /api/v3/maintenance)
+	FetchMaintenance(w http.ResponseWriter, r *http.Request)
+	// SetMaintenance Begin the maintenance of the farm, or end it
+	// (PUT /api/v3/maintenance)
+	SetMaintenance(w http.ResponseWriter, r *http.Request)
 	// FetchOperations List the operations
 	// (GET /api/v3/operations)
 	FetchOperations(w http.ResponseWriter, r *http.Request, params FetchOperationsParams)
@@ -364,6 +370,18 @@ func (_ Unimplemented) FetchJobTasks(w http.ResponseWriter, r *http.Request, job
 // DeleteJobWhatWouldItDo Ask what the deletion of a job would take along
 // (GET /api/v3/jobs/{job_id}/what-would-delete-do)
 func (_ Unimplemented) DeleteJobWhatWouldItDo(w http.ResponseWriter, r *http.Request, jobID JobID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FetchMaintenance Whether the farm is in maintenance, and which Managers it has
+// (GET /api/v3/maintenance)
+func (_ Unimplemented) FetchMaintenance(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SetMaintenance Begin the maintenance of the farm, or end it
+// (PUT /api/v3/maintenance)
+func (_ Unimplemented) SetMaintenance(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -1375,6 +1393,34 @@ func (siw *ServerInterfaceWrapper) DeleteJobWhatWouldItDo(w http.ResponseWriter,
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeleteJobWhatWouldItDo(w, r, jobID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FetchMaintenance operation middleware
+func (siw *ServerInterfaceWrapper) FetchMaintenance(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FetchMaintenance(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetMaintenance operation middleware
+func (siw *ServerInterfaceWrapper) SetMaintenance(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetMaintenance(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2978,6 +3024,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v3/jobs/types", wrapper.GetJobTypes)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v3/maintenance", wrapper.FetchMaintenance)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/api/v3/maintenance", wrapper.SetMaintenance)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v3/operations", wrapper.FetchOperations)
 	})
 	r.Group(func(r chi.Router) {
@@ -3117,7 +3169,8 @@ type StorageFullJSONResponse Error
 type TooLargeJSONResponse Error
 
 type UnavailableResponseHeaders struct {
-	RetryAfter *int
+	RetryAfter           *int
+	XFlamencoMaintenance *string
 }
 type UnavailableJSONResponse struct {
 	Body Error
@@ -3703,6 +3756,9 @@ func (response FetchJobs503JSONResponse) VisitFetchJobsResponse(w http.ResponseW
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3800,6 +3856,9 @@ func (response SubmitJob503JSONResponse) VisitSubmitJobResponse(w http.ResponseW
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -3953,6 +4012,9 @@ func (response FetchGlobalLastRenderedInfo503JSONResponse) VisitFetchGlobalLastR
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4030,6 +4092,9 @@ func (response DeleteJobMass503JSONResponse) VisitDeleteJobMassResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -4214,6 +4279,9 @@ func (response DeleteJob503JSONResponse) VisitDeleteJobResponse(w http.ResponseW
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4319,6 +4387,9 @@ func (response FetchJob503JSONResponse) VisitFetchJobResponse(w http.ResponseWri
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4397,6 +4468,9 @@ func (response RemoveJobBlocklist503JSONResponse) VisitRemoveJobBlocklistRespons
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -4482,6 +4556,9 @@ func (response FetchJobBlocklist503JSONResponse) VisitFetchJobBlocklistResponse(
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4559,6 +4636,9 @@ func (response FetchJobLastRenderedInfo503JSONResponse) VisitFetchJobLastRendere
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -4668,6 +4748,9 @@ func (response SetJobPriority503JSONResponse) VisitSetJobPriorityResponse(w http
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4775,6 +4858,9 @@ func (response SetJobStatus503JSONResponse) VisitSetJobStatusResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -4898,6 +4984,9 @@ func (response SetJobTag503JSONResponse) VisitSetJobTagResponse(w http.ResponseW
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4978,6 +5067,9 @@ func (response FetchJobTasks503JSONResponse) VisitFetchJobTasksResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -5063,6 +5155,9 @@ func (response DeleteJobWhatWouldItDo503JSONResponse) VisitDeleteJobWhatWouldItD
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5074,6 +5169,179 @@ type DeleteJobWhatWouldItDodefaultJSONResponse struct {
 }
 
 func (response DeleteJobWhatWouldItDodefaultJSONResponse) VisitDeleteJobWhatWouldItDoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchMaintenanceRequestObject struct {
+}
+
+type FetchMaintenanceResponseObject interface {
+	VisitFetchMaintenanceResponse(w http.ResponseWriter) error
+}
+
+type FetchMaintenance200JSONResponse Maintenance
+
+func (response FetchMaintenance200JSONResponse) VisitFetchMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchMaintenance503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response FetchMaintenance503JSONResponse) VisitFetchMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FetchMaintenancedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response FetchMaintenancedefaultJSONResponse) VisitFetchMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenanceRequestObject struct {
+	Body *SetMaintenanceJSONRequestBody
+}
+
+type SetMaintenanceResponseObject interface {
+	VisitSetMaintenanceResponse(w http.ResponseWriter) error
+}
+
+type SetMaintenance200JSONResponse Maintenance
+
+func (response SetMaintenance200JSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenance400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response SetMaintenance400JSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenance403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response SetMaintenance403JSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenance413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response SetMaintenance413JSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenance503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response SetMaintenance503JSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenance507JSONResponse struct{ StorageFullJSONResponse }
+
+func (response SetMaintenance507JSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMaintenancedefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response SetMaintenancedefaultJSONResponse) VisitSetMaintenanceResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5142,6 +5410,9 @@ func (response FetchOperations503JSONResponse) VisitFetchOperationsResponse(w ht
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -5240,6 +5511,9 @@ func (response StartOperation503JSONResponse) VisitStartOperationResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -5360,6 +5634,9 @@ func (response FetchOperation503JSONResponse) VisitFetchOperationResponse(w http
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5451,6 +5728,9 @@ func (response CancelOperation503JSONResponse) VisitCancelOperationResponse(w ht
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -5577,6 +5857,9 @@ func (response FetchOperationLog503JSONResponse) VisitFetchOperationLogResponse(
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5675,6 +5958,9 @@ func (response ShamanCheckout503JSONResponse) VisitShamanCheckoutResponse(w http
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5759,6 +6045,9 @@ func (response ShamanCheckoutRequirements503JSONResponse) VisitShamanCheckoutReq
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5829,6 +6118,9 @@ func (response ShamanFileStoreCheck503JSONResponse) VisitShamanFileStoreCheckRes
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -5940,6 +6232,9 @@ func (response ShamanFileStore503JSONResponse) VisitShamanFileStoreResponse(w ht
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -6098,6 +6393,9 @@ func (response FetchTask503JSONResponse) VisitFetchTaskResponse(w http.ResponseW
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6189,6 +6487,9 @@ func (response FetchTaskLogInfo503JSONResponse) VisitFetchTaskLogInfoResponse(w 
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -6294,6 +6595,9 @@ func (response FetchTaskLogText503JSONResponse) VisitFetchTaskLogTextResponse(w 
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6382,6 +6686,9 @@ func (response FetchTaskLogTail503JSONResponse) VisitFetchTaskLogTailResponse(w 
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -6490,6 +6797,9 @@ func (response SetTaskStatus503JSONResponse) VisitSetTaskStatusResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -6607,6 +6917,9 @@ func (response DeleteWorkerTag503JSONResponse) VisitDeleteWorkerTagResponse(w ht
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6690,6 +7003,9 @@ func (response FetchWorkerTag503JSONResponse) VisitFetchWorkerTagResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -6784,6 +7100,9 @@ func (response UpdateWorkerTag503JSONResponse) VisitUpdateWorkerTagResponse(w ht
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6838,6 +7157,9 @@ func (response FetchWorkerTags503JSONResponse) VisitFetchWorkerTagsResponse(w ht
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -6923,6 +7245,9 @@ func (response CreateWorkerTag503JSONResponse) VisitCreateWorkerTagResponse(w ht
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7003,6 +7328,9 @@ func (response FetchWorkers503JSONResponse) VisitFetchWorkersResponse(w http.Res
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7080,6 +7408,9 @@ func (response DeleteWorker503JSONResponse) VisitDeleteWorkerResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7186,6 +7517,9 @@ func (response FetchWorker503JSONResponse) VisitFetchWorkerResponse(w http.Respo
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7280,6 +7614,9 @@ func (response RequestWorkerStatusChange503JSONResponse) VisitRequestWorkerStatu
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7359,6 +7696,9 @@ func (response SetWorkerTags503JSONResponse) VisitSetWorkerTagsResponse(w http.R
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7436,6 +7776,9 @@ func (response FetchWorkerSleepSchedule503JSONResponse) VisitFetchWorkerSleepSch
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7515,6 +7858,9 @@ func (response SetWorkerSleepSchedule503JSONResponse) VisitSetWorkerSleepSchedul
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7600,6 +7946,9 @@ func (response RegisterWorker503JSONResponse) VisitRegisterWorkerResponse(w http
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7677,6 +8026,9 @@ func (response SignOff503JSONResponse) VisitSignOffResponse(w http.ResponseWrite
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7851,6 +8203,9 @@ func (response WorkerState503JSONResponse) VisitWorkerStateResponse(w http.Respo
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7929,6 +8284,9 @@ func (response WorkerStateChanged503JSONResponse) VisitWorkerStateChangedRespons
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -8067,6 +8425,9 @@ func (response ScheduleTask503JSONResponse) VisitScheduleTaskResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
 	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -8244,6 +8605,9 @@ func (response MayWorkerRun503JSONResponse) VisitMayWorkerRunResponse(w http.Res
 	if response.Headers.RetryAfter != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
 	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8346,6 +8710,12 @@ type StrictServerInterface interface {
 	// DeleteJobWhatWouldItDo Ask what the deletion of a job would take along
 	// (GET /api/v3/jobs/{job_id}/what-would-delete-do)
 	DeleteJobWhatWouldItDo(ctx context.Context, request DeleteJobWhatWouldItDoRequestObject) (DeleteJobWhatWouldItDoResponseObject, error)
+	// FetchMaintenance Whether the farm is in maintenance, and which Managers it has
+	// (GET /api/v3/maintenance)
+	FetchMaintenance(ctx context.Context, request FetchMaintenanceRequestObject) (FetchMaintenanceResponseObject, error)
+	// SetMaintenance Begin the maintenance of the farm, or end it
+	// (PUT /api/v3/maintenance)
+	SetMaintenance(ctx context.Context, request SetMaintenanceRequestObject) (SetMaintenanceResponseObject, error)
 	// FetchOperations List the operations
 	// (GET /api/v3/operations)
 	FetchOperations(ctx context.Context, request FetchOperationsRequestObject) (FetchOperationsResponseObject, error)
@@ -9224,6 +9594,61 @@ func (sh *strictHandler) DeleteJobWhatWouldItDo(w http.ResponseWriter, r *http.R
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeleteJobWhatWouldItDoResponseObject); ok {
 		if err := validResponse.VisitDeleteJobWhatWouldItDoResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FetchMaintenance operation middleware
+func (sh *strictHandler) FetchMaintenance(w http.ResponseWriter, r *http.Request) {
+	var request FetchMaintenanceRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FetchMaintenance(ctx, request.(FetchMaintenanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FetchMaintenance")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FetchMaintenanceResponseObject); ok {
+		if err := validResponse.VisitFetchMaintenanceResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetMaintenance operation middleware
+func (sh *strictHandler) SetMaintenance(w http.ResponseWriter, r *http.Request) {
+	var request SetMaintenanceRequestObject
+
+	var body SetMaintenanceJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetMaintenance(ctx, request.(SetMaintenanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetMaintenance")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetMaintenanceResponseObject); ok {
+		if err := validResponse.VisitSetMaintenanceResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -224,6 +224,30 @@ func (e LifeCycleEventType) Valid() bool {
 	}
 }
 
+// Defines values for ManagerStatus.
+const (
+	ManagerStatusDraining ManagerStatus = "draining"
+	ManagerStatusGone     ManagerStatus = "gone"
+	ManagerStatusRunning  ManagerStatus = "running"
+	ManagerStatusStarting ManagerStatus = "starting"
+)
+
+// Valid indicates whether the value is a known member of the ManagerStatus enum.
+func (e ManagerStatus) Valid() bool {
+	switch e {
+	case ManagerStatusDraining:
+		return true
+	case ManagerStatusGone:
+		return true
+	case ManagerStatusRunning:
+		return true
+	case ManagerStatusStarting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ManagerVariableAudience.
 const (
 	ManagerVariableAudienceUsers   ManagerVariableAudience = "users"
@@ -1019,6 +1043,39 @@ type JobsQueryResult struct {
 // LifeCycleEventType What the Manager is doing, `manager-startup` when it has come up and `manager-shutdown` when it goes.
 type LifeCycleEventType string
 
+// Maintenance The maintenance mode of the farm, and its Managers.
+type Maintenance struct {
+	// Epoch Grows with each change.
+	Epoch int64 `json:"epoch"`
+
+	// Kept Whether every Manager that is not gone keeps this mode, and has nothing under way any more that it forbids.
+	Kept bool `json:"kept"`
+
+	// Managers The Managers, by name.
+	Managers []ManagerState `json:"managers"`
+
+	// On Whether the farm is in maintenance.
+	On bool `json:"on"`
+
+	// Reason Why, for people to read.
+	Reason *string `json:"reason,omitempty"`
+
+	// Since When it was changed last. Absent if it never was.
+	Since *time.Time `json:"since,omitempty"`
+
+	// Who Who changed it last.
+	Who *string `json:"who,omitempty"`
+}
+
+// MaintenanceChange The maintenance mode that the farm is to have.
+type MaintenanceChange struct {
+	// On Whether the farm is to be in maintenance.
+	On bool `json:"on"`
+
+	// Reason Why, for people to read. Whoever is refused something is told.
+	Reason *string `json:"reason,omitempty"`
+}
+
 // ManagerConfiguration The part of the configuration that clients need.
 type ManagerConfiguration struct {
 	// IsFirstRun Whether the setup assistant has yet to be gone through.
@@ -1030,6 +1087,39 @@ type ManagerConfiguration struct {
 	// StorageLocation The shared storage, as a path on the Manager's machine.
 	StorageLocation string `json:"storageLocation"`
 }
+
+// ManagerState One Manager of the farm, as it last said of itself.
+type ManagerState struct {
+	// Epoch The epoch of the maintenance mode that it keeps.
+	Epoch int64 `json:"epoch"`
+
+	// ID Identifier of this run of the Manager.
+	ID string `json:"id"`
+
+	// Name Name of its machine.
+	Name string `json:"name"`
+
+	// Pid Number of its process.
+	Pid int `json:"pid"`
+
+	// Seen When it was last seen.
+	Seen time.Time `json:"seen"`
+
+	// Started When it started.
+	Started time.Time `json:"started"`
+
+	// State Where a Manager stands. `draining` means that it finishes what it has begun and takes nothing new; `gone`, that it has ended, or was not seen for 20 seconds.
+	State ManagerStatus `json:"state"`
+
+	// Urls Where it answers.
+	Urls []string `json:"urls"`
+
+	// Version Its version.
+	Version string `json:"version"`
+}
+
+// ManagerStatus Where a Manager stands. `draining` means that it finishes what it has begun and takes nothing new; `gone`, that it has ended, or was not seen for 20 seconds.
+type ManagerStatus string
 
 // ManagerVariable The value of a variable for one audience and platform.
 type ManagerVariable struct {
@@ -2090,6 +2180,9 @@ type SetJobStatusJSONRequestBody = JobStatusChange
 
 // SetJobTagJSONRequestBody defines body for SetJobTag for application/json ContentType.
 type SetJobTagJSONRequestBody = JobTagChange
+
+// SetMaintenanceJSONRequestBody defines body for SetMaintenance for application/json ContentType.
+type SetMaintenanceJSONRequestBody = MaintenanceChange
 
 // StartOperationJSONRequestBody defines body for StartOperation for application/json ContentType.
 type StartOperationJSONRequestBody = OperationStart
