@@ -26,6 +26,9 @@ var rules = map[string]Rule{
 	"getSharedStorage":         Open,
 	"getFarmStatus":            Open,
 
+	"fetchMaintenance": Open,
+	"setMaintenance":   AdminOnly,
+
 	"registerWorker":     Open,
 	"signOn":             WorkerOnly,
 	"signOff":            WorkerOnly,

@@ -26,6 +26,7 @@ const (
 type Counts interface {
 	JobCounts(ctx context.Context) (map[farm.JobStatus]int, error)
 	WorkerCounts(ctx context.Context) (map[farm.WorkerStatus]int, error)
+	Maintenance(ctx context.Context) (farm.Maintenance, error)
 }
 
 // Keeper keeps the status of a farm.
@@ -62,7 +63,7 @@ func (k *Keeper) SetInoperative(reason string) {
 		return
 	}
 	if reason != "" {
-		k.set(farm.StatusInoperative)
+		k.set(farm.StatusInoperative, nil)
 	}
 	select {
 	case k.again <- struct{}{}:
@@ -73,7 +74,7 @@ func (k *Keeper) SetInoperative(reason string) {
 // Run looks at the farm when a job or a worker takes another status, and every half a minute.
 func (k *Keeper) Run(ctx context.Context) error {
 	moved := k.bus.Subscribe(func(c farm.Change) bool {
-		return c.Moved || c.Kind == farm.ChangeJobDeleted || c.Kind == farm.ChangeRefresh
+		return c.Moved || c.Kind == farm.ChangeJobDeleted || c.Kind == farm.ChangeRefresh || c.Kind == farm.ChangeMaintenance
 	})
 	defer moved.Close()
 	tick := time.NewTicker(every)
@@ -115,16 +116,24 @@ func (k *Keeper) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.set(Of(jobs, workers))
+	mode, err := k.counts.Maintenance(ctx)
+	if err != nil {
+		return err
+	}
+	k.set(Of(jobs, workers), mode.Refusal())
 	return nil
 }
 
-func (k *Keeper) set(s farm.Status) {
+// set takes a status; closed is why nothing is handed out although the Manager can work.
+func (k *Keeper) set(s farm.Status, closed error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	report := farm.StatusReport{Status: s}
 	if k.broken != "" {
 		report = farm.StatusReport{Status: farm.StatusInoperative, Problems: []string{k.broken}}
+	}
+	if closed != nil {
+		report.Problems = append(report.Problems, closed.Error())
 	}
 	if report.Status == k.report.Status && slices.Equal(report.Problems, k.report.Problems) {
 		return

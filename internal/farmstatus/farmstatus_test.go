@@ -43,6 +43,13 @@ func TestTheFarmsStatusIsOneWord(t *testing.T) {
 type farmOf struct {
 	mu      sync.Mutex
 	workers map[farm.WorkerStatus]int
+	mode    farm.Maintenance
+}
+
+func (f *farmOf) Maintenance(context.Context) (farm.Maintenance, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mode, nil
 }
 
 func (f *farmOf) JobCounts(context.Context) (map[farm.JobStatus]int, error) { return nil, nil }
@@ -51,6 +58,12 @@ func (f *farmOf) WorkerCounts(context.Context) (map[farm.WorkerStatus]int, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.workers, nil
+}
+
+func (f *farmOf) maintain(m farm.Maintenance) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mode = m
 }
 
 func (f *farmOf) set(s farm.WorkerStatus) {
@@ -107,6 +120,15 @@ func TestTheStatusFollowsTheFarmAndIsToldWhenItChanges(t *testing.T) {
 		expect(farm.StatusInoperative)
 		k.SetInoperative("")
 		synctest.Wait()
+		expect(farm.StatusAsleep, `{"status":"asleep"}`)
+
+		counts.maintain(farm.Maintenance{On: true, Reason: "a new disk"})
+		bus.Publish([]farm.Change{{Kind: farm.ChangeMaintenance}})
+		time.Sleep(time.Second)
+		expect(farm.StatusAsleep, `{"status":"asleep","problems":["the farm is in maintenance: a new disk"]}`)
+		counts.maintain(farm.Maintenance{})
+		bus.Publish([]farm.Change{{Kind: farm.ChangeMaintenance}})
+		time.Sleep(time.Second)
 		expect(farm.StatusAsleep, `{"status":"asleep"}`)
 		cancel()
 		<-ended

@@ -50,7 +50,8 @@ func readImportParams(params json.RawMessage) (importParams, error) {
 
 func importKind(db *store.Store, storage *os.Root) operation.Kind {
 	return operation.Kind{
-		Name: kindImport,
+		Name:          kindImport,
+		InMaintenance: true,
 		Locks: func(params json.RawMessage) ([]string, error) {
 			_, err := readImportParams(params)
 			return []string{kindImport}, err

@@ -117,6 +117,12 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
+	keeper := newKeeper(db, bus, m.opts.Log)
+	if err := keeper.Register(ctx); err != nil {
+		return fmt.Errorf("registering with the farm: %w", err)
+	}
+	defer func() { err = errors.Join(err, keeper.Leave(context.WithoutCancel(ctx))) }()
+
 	types, err := jobtype.New(jobtype.Options{
 		ScriptsDir: m.opts.ScriptsDir, Executable: m.opts.Executable, Log: m.opts.Log,
 		TimeLimit: cfg.JobCompiler.TimeLimit, MemoryLimit: int64(cfg.JobCompiler.MemoryLimit), MaxTasks: cfg.JobCompiler.MaxTasks,
@@ -131,11 +137,11 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	scheduler := sched.New(db, sched.Options{
 		TaskLog: logs, Bus: bus, Log: m.opts.Log, WorkerTimeout: cfg.WorkerTimeout, TaskTimeout: cfg.TaskTimeout, TimeoutGrace: cfg.TimeoutGrace,
 		RequestHold: cfg.TaskRequestHold, BlocklistThreshold: cfg.BlocklistThreshold, SoftFailLimit: cfg.TaskFailAfterSoftFails,
-		TimeZone: zone,
+		TimeZone: zone, Enter: keeper.Enter,
 	})
-	jobs := bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeJob })
+	jobs := bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeJob || c.Kind == farm.ChangeMaintenance })
 	defer jobs.Close()
-	packer := tasklog.NewPacker(logs, tasklog.PackerOptions{Jobs: db, Changed: jobs.C, Retention: cfg.TaskLogs.Retention, Log: m.opts.Log})
+	packer := tasklog.NewPacker(logs, tasklog.PackerOptions{Jobs: db, Changed: jobs.C, Retention: cfg.TaskLogs.Retention, Enter: keeper.Enter, Log: m.opts.Log})
 	events := newEvents(cfg.MQTT, bus, db, logs, m.opts.Log)
 	workers, err := auth.NewWorkers(scheduler)
 	if err != nil {
@@ -147,7 +153,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, m.opts.Log)
+	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper.Enter, m.opts.Log)
 	if err != nil {
 		return err
 	}
@@ -162,24 +168,28 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
 		Description: description,
-		Operations:  operations, Admin: admin,
+		Operations:  operations, Maintenance: keeper, Admin: admin,
 		FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
 	if err != nil {
 		return err
 	}
-	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, log: m.opts.Log}
+	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, enter: keeper.Enter, log: m.opts.Log}
 	care := &databaseCare{
 		db: db, period: cfg.DatabaseCheckPeriod, log: m.opts.Log,
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(local)}
+	parts := []func(context.Context) error{keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(local)}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}
-	return m.runParts(ctx, handler, events.told, func() error { return writeAdminToken(files, admin) }, parts...)
+	started := func(address net.Addr) error {
+		keeper.Listens(addresses(address))
+		return writeAdminToken(files, admin)
+	}
+	return m.runParts(ctx, handler, events.told, started, parts...)
 }
 
 // halfWritten is how long a file of the local storage may be in the making.
@@ -209,12 +219,12 @@ func makeSharedStorage(path string) error {
 // runParts runs the server and the other parts until ctx ends or one of them fails. The server stays until told is
 // closed: clients that poll hear the Manager's last word over it. What started does happens once the address is ours: a
 // Manager that cannot start leaves nothing to one that runs.
-func (m *Manager) runParts(ctx context.Context, handler http.Handler, told <-chan struct{}, started func() error, parts ...func(context.Context) error) error {
+func (m *Manager) runParts(ctx context.Context, handler http.Handler, told <-chan struct{}, started func(net.Addr) error, parts ...func(context.Context) error) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.opts.Config.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", m.opts.Config.Listen, err)
 	}
-	if err := started(); err != nil {
+	if err := started(listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)

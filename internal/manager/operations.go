@@ -169,8 +169,11 @@ type operationSetup struct {
 	Uploads      uploadSetup
 }
 
-// newOperations makes the operations of a Manager. close frees the folder of their logs.
-func newOperations(cfg config.Config, executable string, db *store.Store, bus *event.Bus, log *slog.Logger) (s *operation.Service, closeLogs func() error, err error) {
+// newOperations makes the operations of a Manager. enter is that of its maintenance mode, nil = there is no other Manager.
+// closeLogs frees the folder of their logs.
+func newOperations(cfg config.Config, executable string, db *store.Store, bus *event.Bus, enter func() (func(), error),
+	log *slog.Logger,
+) (s *operation.Service, closeLogs func() error, err error) {
 	folder := filepath.Join(cfg.LocalStorage, "operations")
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return nil, nil, fmt.Errorf("making the folder of the logs of operations: %w", err)
@@ -185,6 +188,7 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 	if err == nil {
 		s, err = operation.New(operation.Options{
 			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0), Executable: executable, Setup: setup, Logs: logs,
+			Enter: enter,
 		})
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ type retention struct {
 	store *store.Store
 	keep  time.Duration // jobs that ended are kept for this long, 0 = for ever
 	start func(ctx context.Context, kind string, params any, who string) error
+	enter func() (leave func(), err error) // an error in a maintenance: then nothing is deleted
 	log   *slog.Logger
 }
 
@@ -38,6 +39,11 @@ func (r retention) run(ctx context.Context) error {
 }
 
 func (r retention) look(ctx context.Context) error {
+	leave, err := r.enter()
+	if err != nil {
+		return nil // it looks again in an hour
+	}
+	defer leave()
 	if r.keep > 0 {
 		old, err := r.store.HasEndedJobs(ctx, time.Now().Add(-r.keep))
 		if err != nil {

@@ -36,7 +36,7 @@ func (a *admin) runOperation(ctx context.Context, kind string, params map[string
 	if err != nil {
 		return err
 	}
-	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, a.log)
+	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, nil, a.log)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
@@ -100,15 +100,7 @@ func (a *admin) runHere(ctx context.Context, operations *operation.Service, kind
 
 // runByManager has an operation run by the Manager that has the database open, and follows it.
 func (a *admin) runByManager(ctx context.Context, kind string, params map[string]any) error {
-	address, err := ownAddress(a.config.Listen)
-	if err != nil {
-		return err
-	}
-	token, err := readAdminToken(a.config.LocalStorage)
-	if err != nil {
-		return err
-	}
-	c, err := client.New(address, client.WithUserAgent("Flamenco/"+version.Version+" (flamenco-manager)"))
+	c, token, err := a.ownManager()
 	if err != nil {
 		return err
 	}
@@ -127,6 +119,19 @@ func (a *admin) runByManager(ctx context.Context, kind string, params map[string
 		p.show(o.Activity, o.Done, o.Total)
 	}
 	return nil
+}
+
+// ownManager is the Manager that runs with this configuration, and what it takes to command it.
+func (a *admin) ownManager() (c *client.Client, token string, err error) {
+	address, err := ownAddress(a.config.Listen)
+	if err != nil {
+		return nil, "", err
+	}
+	if token, err = readAdminToken(a.config.LocalStorage); err != nil {
+		return nil, "", err
+	}
+	c, err = client.New(address, client.WithUserAgent("Flamenco/"+version.Version+" (flamenco-manager)"))
+	return c, token, err
 }
 
 // told tells how an operation ended; one that was not completed is an error.

@@ -96,9 +96,13 @@ func eraseCheckout(uploads *shaman.Store, id string, log *slog.Logger) error {
 	return err
 }
 
-// collectByOperation runs a collection as an operation, and returns when it has ended.
+// collectByOperation runs a collection as an operation, and returns when it has ended. In a maintenance there is none: the
+// next one will be when it is due.
 func collectByOperation(ctx context.Context, operations *operation.Service) error {
 	o, err := operations.Start(ctx, kindShamanGC, nil, "manager")
+	if farm.CodeOf(err) == farm.CodeMaintenance {
+		return nil
+	}
 	if err == nil {
 		o, err = operations.Wait(ctx, o.ID)
 	}

@@ -37,6 +37,9 @@ func subcommands() []subcommand {
 		{"db check", "read the whole database and say what is wrong with it", databaseFlags(CheckDatabase)},
 		{"db migrate", "bring the schema of the database up to date, after making a copy", databaseFlags(MigrateDatabase)},
 		{"db vacuum", "write the database anew, as small as it can be", vacuumFlags},
+		{"maintenance on", "begin a maintenance of the farm: what runs goes on, and nothing new begins", maintenanceOnFlags},
+		{"maintenance off", "end the maintenance of the farm", maintenanceOffFlags},
+		{"maintenance status", "say whether the farm is in maintenance, and which Managers it has", maintenanceStatusFlags},
 		{"import-flamenco3", "bring over the farm of the Flamenco 3 Manager whose database is the argument PATH", importFlags},
 	}
 }
@@ -93,9 +96,9 @@ func (a *admin) run(ctx context.Context, args, env []string) int {
 
 func listSubcommands(w io.Writer) {
 	for _, c := range subcommands() {
-		fmt.Fprintf(w, "  %-16s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-18s %s\n", c.name, c.summary)
 	}
-	fmt.Fprintf(w, "  %-16s %s\n\n", service.Command, "run the Manager as a service of the operating system")
+	fmt.Fprintf(w, "  %-18s %s\n\n", service.Command, "run the Manager as a service of the operating system")
 }
 
 func (a *admin) parse(c subcommand, args []string) (do func(context.Context, *admin) error, configPath string, err error) {

@@ -44,6 +44,8 @@ type Kind struct {
 	Job func(params json.RawMessage) string
 	// Once is for what must not be repeated by itself: an operation that was interrupted has failed.
 	Once bool
+	// InMaintenance is for what may be done while the farm is in maintenance: all else waits until that is over.
+	InMaintenance bool
 }
 
 // Options is what a Service is made of.
@@ -60,6 +62,9 @@ type Options struct {
 	Logs     *os.Root
 	Parallel int           // operations at once, 0 = 4
 	Grace    time.Duration // how long a canceled operation may take to end by itself, 0 = 10 s
+	// Enter begins what must not happen during a maintenance of the farm, or is an error of farm.CodeMaintenance; nil = it
+	// may always happen.
+	Enter func() (leave func(), err error)
 }
 
 // Service is the operations of one Manager.
@@ -87,6 +92,9 @@ func New(opts Options) (*Service, error) {
 	if opts.Grace == 0 {
 		opts.Grace = 10 * time.Second
 	}
+	if opts.Enter == nil {
+		opts.Enter = func() (func(), error) { return func() {}, nil }
+	}
 	s := &Service{Options: opts, kinds: make(map[string]Kind), wake: make(chan struct{}, 1), running: make(map[string]*run)}
 	for _, k := range opts.Kinds {
 		if _, twice := s.kinds[k.Name]; twice {
@@ -98,6 +106,7 @@ func New(opts Options) (*Service, error) {
 }
 
 // Start queues an operation and returns it. While one of the same kind and parameters waits, that is the one returned.
+// What may not be done while the farm is in maintenance is an error of farm.CodeMaintenance then.
 func (s *Service) Start(ctx context.Context, kind string, params json.RawMessage, who string) (o farm.Operation, err error) {
 	k, known := s.kinds[kind]
 	if !known {
@@ -110,6 +119,9 @@ func (s *Service) Start(ctx context.Context, kind string, params json.RawMessage
 		return o, err
 	}
 	err = s.Store.Do(ctx, func(tx *store.Tx) (err error) {
+		if err := k.admit(tx); err != nil {
+			return err
+		}
 		o, err = tx.InsertOperation(kind, params, who)
 		return err
 	})
@@ -117,6 +129,14 @@ func (s *Service) Start(ctx context.Context, kind string, params json.RawMessage
 		s.look()
 	}
 	return o, err
+}
+
+// admit is an error of farm.CodeMaintenance for what has to wait until the maintenance is over.
+func (k Kind) admit(tx *store.Tx) error {
+	if k.InMaintenance {
+		return nil
+	}
+	return tx.OutsideMaintenance()
 }
 
 // normal is the parameters as they are stored, so that equal ones are equal texts.

@@ -27,6 +27,8 @@ var errNotQueued = errors.New("the operation does not wait any more")
 func (s *Service) Run(ctx context.Context) error {
 	var runs sync.WaitGroup
 	defer runs.Wait()
+	maintenance := s.Bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeMaintenance })
+	defer maintenance.Close()
 	recovered := false
 	for {
 		err := error(nil)
@@ -46,6 +48,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.wake:
+		case <-maintenance.C:
 		case <-again:
 		}
 	}
@@ -156,6 +159,8 @@ func (s *Service) tryStart(ctx context.Context, runs *sync.WaitGroup, o farm.Ope
 		return nil
 	case errors.As(err, &shown) && shown.Code == farm.CodeInvalid:
 		return s.refuse(ctx, o.ID, shown.Message)
+	case farm.CodeOf(err) == farm.CodeMaintenance:
+		return nil // until it is over; what may be done meanwhile need not wait for it
 	}
 	return err
 }
@@ -181,9 +186,14 @@ func (s *Service) refuse(ctx context.Context, id, why string) error {
 	})
 }
 
-// start takes the locks of an operation and runs it; a lock.HeldError says that it has to wait.
+// start takes the locks of an operation and runs it; a lock.HeldError says that it has to wait, an error of
+// farm.CodeMaintenance that it has to wait for the end of the maintenance.
 func (s *Service) start(ctx context.Context, runs *sync.WaitGroup, o farm.Operation) error {
 	names, err := s.locksOf(o)
+	if err != nil {
+		return err
+	}
+	leave, err := s.enter(s.kinds[o.Kind])
 	if err != nil {
 		return err
 	}
@@ -195,17 +205,27 @@ func (s *Service) start(ctx context.Context, runs *sync.WaitGroup, o farm.Operat
 	s.mu.Unlock()
 	if r.operation, err = s.take(ctx, o.ID, names); err != nil {
 		s.ended(o.ID, stop)
+		leave()
 		if errors.Is(err, errNotQueued) {
 			return nil
 		}
 		return err
 	}
 	runs.Go(func() {
+		defer leave()
 		defer s.look()
 		defer s.ended(o.ID, stop)
 		r.run(runCtx)
 	})
 	return nil
+}
+
+// enter is Enter for a kind of operation.
+func (s *Service) enter(k Kind) (leave func(), err error) {
+	if k.InMaintenance {
+		return func() {}, nil
+	}
+	return s.Enter()
 }
 
 func (s *Service) ended(id string, stop context.CancelCauseFunc) {
@@ -223,6 +243,9 @@ func (s *Service) take(ctx context.Context, id string, names []string) (o farm.O
 		}
 		if o.Status != farm.OperationQueued {
 			return errNotQueued
+		}
+		if err := s.kinds[o.Kind].admit(tx); err != nil {
+			return err
 		}
 		o.Runs++
 		o.Status, o.Started, o.Activity, o.Done, o.Total = farm.OperationRunning, tx.Now(), "", 0, 0

@@ -61,6 +61,11 @@ func (t try) couldTake(c farm.Change) bool {
 func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 	var t try
 	var line string
+	// That nothing is handed out in a maintenance of which this Manager has not heard is NextTask's.
+	leave, refused := s.Enter()
+	if refused == nil {
+		defer leave()
+	}
 	err := s.store.DoAhead(ctx, store.Ahead{WorkerID: r.WorkerID, Claim: true, Slot: r.Slot}, func(tx *store.Tx) (err error) {
 		t, line = try{}, ""
 		w, err := s.worker(tx, r.Caller)
@@ -81,7 +86,7 @@ func (s *Service) tryClaim(ctx context.Context, r ClaimRequest) (try, error) {
 		case !farm.IsNotExist(err):
 			return err
 		}
-		if s.Suspended() != "" {
+		if refused != nil || s.Suspended() != "" {
 			return t.waitsFor(tx, w)
 		}
 		next, err := tx.NextTask(w)

@@ -42,9 +42,17 @@ func (s *Service) watchClocks(ctx context.Context) error {
 }
 
 // Expire does one look at the clocks: tasks of silent workers and tasks not heard of go back to the queue, and silent
-// workers get status error.
+// workers get status error. In a maintenance, and for a while after it, it does nothing.
 func (s *Service) Expire(ctx context.Context) error {
+	leave, refused := s.Enter()
+	if refused != nil {
+		return nil
+	}
+	defer leave()
 	now := s.store.Now()
+	if rest, err := s.atRest(ctx, now); rest || err != nil {
+		return err
+	}
 	keep, stop := now.Add(-s.WorkerTimeout), now.Add(-s.WorkerTimeout-Margin(s.WorkerTimeout))
 	stale, err := s.store.StaleTasks(ctx, keep, stop, atOnce)
 	if err != nil {

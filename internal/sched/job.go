@@ -23,6 +23,9 @@ func (s *Service) Submit(ctx context.Context, n farm.NewJob) (farm.Job, error) {
 	}
 	var id string
 	err := s.store.DoAlone(ctx, func(tx *store.Tx) (err error) {
+		if err := tx.OutsideMaintenance(); err != nil {
+			return err
+		}
 		if id, err = tx.InsertJob(n); err != nil {
 			return err
 		}

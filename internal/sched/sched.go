@@ -37,6 +37,10 @@ type Options struct {
 	SoftFailLimit      int // workers that must fail a task until it is failed for good
 
 	TimeZone *time.Location // of the sleep schedules; nil = that of this machine
+
+	// Enter begins what must not happen during a maintenance of the farm, or is an error of farm.CodeMaintenance; nil = it
+	// may always happen.
+	Enter func() (leave func(), err error)
 }
 
 // Limits are the options that may change while the Manager runs.
@@ -64,6 +68,9 @@ type Service struct {
 func New(st *store.Store, opts Options) *Service {
 	if opts.TimeZone == nil {
 		opts.TimeZone = time.Local
+	}
+	if opts.Enter == nil {
+		opts.Enter = func() (func(), error) { return func() {}, nil }
 	}
 	s := &Service{
 		Options: opts, store: st, seed: maphash.MakeSeed(), todo: make(chan struct{}, 1), planned: make(chan struct{}, 1),

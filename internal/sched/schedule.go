@@ -96,11 +96,14 @@ func (s *Service) lookAtSchedules() {
 // watchSchedules follows the schedules: all of them at the start, because the zone may be another one than before, then
 // each at its edges.
 func (s *Service) watchSchedules(ctx context.Context) error {
+	maintenance := s.Bus.Subscribe(isMaintenance)
+	defer maintenance.Close()
 	look := s.store.ActiveSleepSchedules
 	for {
 		nap := maxNap
 		next, err := s.followSchedules(ctx, look)
 		switch {
+		case farm.CodeOf(err) == farm.CodeMaintenance: // its end is told
 		case err == nil:
 			look = s.dueSchedules
 			if !next.IsZero() {
@@ -115,6 +118,8 @@ func (s *Service) watchSchedules(ctx context.Context) error {
 		case <-timer.C:
 		case <-s.planned:
 			timer.Stop()
+		case <-maintenance.C:
+			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
@@ -128,6 +133,11 @@ func (s *Service) dueSchedules(ctx context.Context) ([]string, error) {
 
 // followSchedules moves on the schedules of the workers that look names, and returns when the next one is due.
 func (s *Service) followSchedules(ctx context.Context, look func(context.Context) ([]string, error)) (time.Time, error) {
+	leave, err := s.Enter()
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer leave()
 	ids, err := look(ctx)
 	if err != nil {
 		return time.Time{}, err

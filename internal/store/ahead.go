@@ -119,7 +119,7 @@ func (tx *Tx) seen() *known {
 }
 
 // bestOfJob is the task that a worker should get of a job that may run, nil if none: on PostgreSQL the job is locked
-// first, and looked at again then, together with all that is needed to hand the task out.
+// first, and looked at again then, the maintenance mode too, together with all that is needed to hand the task out.
 func (postgresClaims) bestOfJob(tx *Tx, w *Worker, rows []readyRow) (*Task, error) {
 	k := &known{}
 	var found bool
@@ -149,6 +149,6 @@ const bestTaskPostgres = `(SELECT b.id FROM worker_task_types tt
         WHERE t.job_id = $1 AND t.type = tt.task_type AND t.ready
             AND NOT EXISTS (SELECT 1 FROM task_failures f WHERE f.task_id = t.id AND f.worker_id = $2)
         ORDER BY t.priority DESC, t.index_in_job LIMIT 1) b
-    WHERE tt.worker_id = $2
+    WHERE tt.worker_id = $2 AND NOT EXISTS (SELECT 1 FROM farm_state WHERE maintenance)
         AND NOT EXISTS (SELECT 1 FROM job_blocks x WHERE x.job_id = $1 AND x.worker_id = $2 AND x.task_type = tt.task_type)
     ORDER BY b.priority DESC, b.index_in_job LIMIT 1)`

@@ -221,3 +221,17 @@ func BenchmarkMassChange(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkMaintenance is what it costs a transaction to ask for the maintenance mode by itself.
+func BenchmarkMaintenance(b *testing.B) {
+	f := storetest.NewFarm(b, durable)
+	err := f.Store.DoAlone(b.Context(), func(tx *store.Tx) (err error) {
+		for b.Loop() {
+			err = errors.Join(err, tx.OutsideMaintenance())
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}

@@ -29,7 +29,8 @@ func (c candidate) better(than candidate) bool {
 }
 
 // NextTask is the task that the worker should get: of the jobs that may run, the one with the highest priority, then
-// the oldest; in it the task with the highest priority, then the lowest index. farm.ErrNotExist if there is none.
+// the oldest; in it the task with the highest priority, then the lowest index. farm.ErrNotExist if there is none, as
+// always while the farm is in maintenance.
 // Its cost depends on how many jobs stand in front that have nothing for this worker, not on how many tasks there are.
 func (tx *Tx) NextTask(w *Worker) (*Task, error) {
 	var job []readyRow // the types of the job that is looked at

@@ -31,7 +31,10 @@ type PackerOptions struct {
 	Changed <-chan struct{} // receives when jobs have changed
 	// Retention is how long after the end of a job the logs of attempts that are not the newest are kept; 0 = as long as the job.
 	Retention time.Duration
-	Log       *slog.Logger
+	// Enter begins what must not happen during a maintenance of the farm, or is an error; nil = it may always happen.
+	// Changed receives when the maintenance is over.
+	Enter func() (leave func(), err error)
+	Log   *slog.Logger
 }
 
 // Packer compresses logs that are finished, in the background: those of earlier attempts, and all of a job that has ended.
@@ -42,6 +45,9 @@ type Packer struct {
 
 // NewPacker makes a Packer of a Store. There must be one only.
 func NewPacker(store *Store, opts PackerOptions) *Packer {
+	if opts.Enter == nil {
+		opts.Enter = func() (func(), error) { return func() {}, nil }
+	}
 	return &Packer{PackerOptions: opts, store: store}
 }
 
@@ -99,6 +105,11 @@ func (p *Packer) wait(ctx context.Context, nap time.Duration) error {
 
 // round does what there is to do now, and returns when there will be more, as far as that is known.
 func (p *Packer) round(ctx context.Context) (next time.Time, err error) {
+	leave, refused := p.Enter()
+	if refused != nil {
+		return time.Time{}, nil
+	}
+	defer leave()
 	var problems []error
 	for _, file := range p.store.queue.take() {
 		if ctx.Err() != nil {

@@ -74,6 +74,9 @@ func (r *retrier) whyAgain(req *http.Request, resp *http.Response, err error) (a
 		}
 		return 0, nil
 	}
+	if resp.Header.Get("X-Flamenco-Maintenance") != "" {
+		return 0, nil // it may last, and the answer says why
+	}
 	switch resp.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return retryAfter(resp), errors.New("the Manager is busy")

@@ -43,7 +43,7 @@ func statusOf(code farm.Code) int {
 		return http.StatusTooEarly
 	case farm.CodeFull:
 		return http.StatusTooManyRequests
-	case farm.CodeBusy, farm.CodeUnavailable:
+	case farm.CodeBusy, farm.CodeUnavailable, farm.CodeMaintenance:
 		return http.StatusServiceUnavailable
 	case farm.CodeStorage:
 		return http.StatusInsufficientStorage
@@ -62,7 +62,8 @@ func (g *gate) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errCutShort) || (r.Context().Err() != nil && status == http.StatusInternalServerError) {
 		panic(http.ErrAbortHandler) // nobody is there to read the answer, or half of it is out already
 	}
-	off := farm.CodeOf(err) == farm.CodeUnavailable
+	maintained := farm.CodeOf(err) == farm.CodeMaintenance
+	off := maintained || farm.CodeOf(err) == farm.CodeUnavailable
 	if status >= http.StatusInternalServerError && !off {
 		g.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "worker", auth.Worker(r.Context()), "error", err)
 		if op != nil && op.neverFails {
@@ -72,6 +73,9 @@ func (g *gate) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case status == http.StatusInternalServerError:
 		message = "Internal Server Error"
+	case maintained:
+		w.Header().Set("Retry-After", "30")
+		w.Header().Set("X-Flamenco-Maintenance", "on") // those who would try again had better say so
 	case status == http.StatusServiceUnavailable && !off:
 		w.Header().Set("Retry-After", "1")
 	case status == http.StatusForbidden:

@@ -19,14 +19,16 @@ import (
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/maintenance"
 )
 
 // gate is what every request passes before its handler, and every failure on its way out.
 type gate struct {
-	log        *slog.Logger
-	workers    *auth.Workers
-	admin      auth.AdminToken
-	operations map[string]*operation // by method and route
+	log         *slog.Logger
+	workers     *auth.Workers
+	admin       auth.AdminToken
+	maintenance *maintenance.Keeper
+	operations  map[string]*operation // by method and route
 }
 
 // call is what is known of a request beside its operation's parameters.
@@ -110,12 +112,28 @@ func (g *gate) admit(next http.Handler) http.Handler {
 		if err == nil {
 			err = op.validate(r)
 		}
+		var leave func()
+		if err == nil {
+			leave, err = g.enter(op)
+		}
 		if err != nil {
 			g.answerError(w, r, err)
 			return
 		}
+		defer leave()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// enter refuses what is not served while the farm is in maintenance, and counts it otherwise.
+func (g *gate) enter(op *operation) (leave func(), err error) {
+	switch upkeep, _ := auth.UpkeepOf(op.id); {
+	case upkeep != auth.Refused:
+		return func() {}, nil
+	case op.streams: // an upload may take hours, and the maintenance need not wait for it
+		return func() {}, g.maintenance.Mode().Refusal()
+	}
+	return g.maintenance.Enter()
 }
 
 // authorize applies the rule of an operation; one without a rule is nobody's.

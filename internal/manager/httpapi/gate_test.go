@@ -47,6 +47,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		{farm.Errorf(farm.CodeMissing, "not stored"), 424, "not stored"},
 		{farm.Errorf(farm.CodeUploading, "in a moment"), 425, "in a moment"},
 		{farm.Errorf(farm.CodeUnavailable, "switched off"), 503, "switched off"},
+		{farm.Maintenance{On: true, Reason: "a new disk"}.Refusal(), 503, "the farm is in maintenance: a new disk"},
 		{errors.New("secret detail"), 500, "Internal Server Error"},
 	} {
 		rec, cut := answerTo(t, func() {}, c.err, &operation{id: "fetchJobs"})

@@ -19,6 +19,7 @@ import (
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/maintenance"
 	operations "flamenco.farm/internal/operation"
 	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/sched"
@@ -52,9 +53,10 @@ type Options struct {
 	Events     http.Handler             // of Socket.IO clients
 	Origins    []string                 // of pages that may use the API, beside its own
 
-	Operations *operations.Service
-	Deletion   Deletion
-	Admin      auth.AdminToken
+	Operations  *operations.Service
+	Maintenance *maintenance.Keeper
+	Deletion    Deletion
+	Admin       auth.AdminToken
 }
 
 // handlers answers the operations of the API, one method each.
@@ -71,7 +73,7 @@ func New(opts Options) (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
 	h := &handlers{Options: opts}
-	gate := &gate{log: opts.Log, workers: opts.Workers, admin: opts.Admin, operations: doc.operations}
+	gate := &gate{log: opts.Log, workers: opts.Workers, admin: opts.Admin, maintenance: opts.Maintenance, operations: doc.operations}
 
 	router := chi.NewRouter()
 	router.Use(middleware.GetHead) // whoever watches over a farm often asks for the head alone

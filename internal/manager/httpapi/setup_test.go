@@ -28,6 +28,7 @@ import (
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/maintenance"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/preview"
@@ -68,6 +69,7 @@ type server struct {
 	store   *store.Store
 	close   func() error // the store
 	ops     *operation.Service
+	keeper  *maintenance.Keeper
 	opsLogs string // the folder of the logs of operations
 	admin   auth.AdminToken
 	routes  routers.Router
@@ -132,6 +134,11 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 	for _, c := range change {
 		c(&options)
 	}
+	s.keeper = maintenance.New(maintenance.Options{Store: s.store, Bus: bus, Log: log, Self: farm.ManagerState{
+		ID: nobody, Name: "machine", Version: "4.0.0", PID: 7, Started: time.Now(),
+	}})
+	must(s.keeper.Register(t.Context()))
+	options.Enter = s.keeper.Enter
 	scheduler := sched.New(s.store, options)
 	types, err := jobtype.New(jobtype.Options{Log: log})
 	must(err)
@@ -140,7 +147,7 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 	opsLogs, err := os.OpenRoot(dir)
 	must(err)
 	t.Cleanup(func() { opsLogs.Close() })
-	s.ops, err = operation.New(operation.Options{Store: s.store, Bus: bus, Log: log, Kinds: operationKinds(), Logs: opsLogs})
+	s.ops, err = operation.New(operation.Options{Store: s.store, Bus: bus, Log: log, Kinds: operationKinds(), Logs: opsLogs, Enter: s.keeper.Enter})
 	must(err)
 	s.opsLogs, s.admin = dir, auth.NewAdminToken()
 	set := variables.NewOn("linux", map[string]variables.Definition{
@@ -155,7 +162,7 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 	})
 	run(t, previews.Run)
 	apiOptions := httpapi.Options{
-		Operations: s.ops, Deletion: deletion{scheduler, s.ops}, Admin: s.admin,
+		Operations: s.ops, Maintenance: s.keeper, Deletion: deletion{scheduler, s.ops}, Admin: s.admin,
 		Log: log, Config: config.Fixed(config.Config{ManagerName: "Test Farm", SharedStorage: "/farm/shared"}),
 		Setup: assistant.New(assistant.Options{Base: dir, Install: dir, MayRun: func(string) bool { return false }}),
 		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Previews: previews, Workers: workers, Files: files,

@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"failure", failureTests()},
 		{"delete", deleteTests()},
 		{"operation", operationTests()},
+		{"manager", managerTests()},
 		{"schedule", scheduleTests()},
 		{"log", logTests()},
 		{"last rendered", lastRenderedTests()},
