@@ -226,7 +226,7 @@ func TestShellsGetLiveNames(t *testing.T) {
 func TestHelpNamesEveryCommand(t *testing.T) {
 	t.Parallel()
 	got := runCLI(context.Background(), nil, "", "--help")
-	for _, command := range []string{"submit", "wait", "jobs", "tasks", "workers", "version", "completion"} {
+	for _, command := range []string{"submit", "wait", "jobs", "tasks", "workers", "maintenance", "managers", "version", "completion"} {
 		got.want(t, ExitOK, "\n  "+command, "")
 	}
 }

@@ -81,7 +81,7 @@ func (k *Keeper) Register(ctx context.Context) error {
 // Leave writes down that this Manager is gone.
 func (k *Keeper) Leave(ctx context.Context) error {
 	k.set(func(self *farm.ManagerState) { self.State = farm.ManagerGone })
-	return k.store.Do(ctx, func(tx *store.Tx) error { return tx.SaveManager(k.description()) })
+	return k.write(ctx)
 }
 
 // Listens says that this Manager answers at addresses from now on.
@@ -149,10 +149,19 @@ func (k *Keeper) settle() bool {
 
 // Switch begins the maintenance of the farm or ends it, and returns what holds now. This Manager keeps it at once.
 func (k *Keeper) Switch(ctx context.Context, on bool, reason, who string) (mode farm.Maintenance, err error) {
-	if mode, err = Switch(ctx, k.store, on, reason, who); err == nil {
-		k.apply(mode)
+	if mode, err = Switch(ctx, k.store, on, reason, who); err != nil {
+		return mode, err
 	}
-	return mode, err
+	k.apply(mode)
+	if err := k.write(ctx); err != nil {
+		k.log.Warn("cannot write down that this Manager keeps the maintenance mode, will try again", "error", err)
+	}
+	return mode, nil
+}
+
+// write writes down how this Manager stands.
+func (k *Keeper) write(ctx context.Context) error {
+	return k.store.Do(ctx, func(tx *store.Tx) error { return tx.SaveManager(k.description()) })
 }
 
 // Switch changes the mode in the database alone, for a program that is no Manager.

@@ -5,6 +5,7 @@ package manager
 import (
 	"context"
 	"io"
+	"strings"
 )
 
 // OperationMainErasing is OperationMain with something in front of the erasing of Shaman checkouts.
@@ -19,6 +20,12 @@ func OperationMainErasing(in io.Reader, out, errs io.Writer, before func(id stri
 			}
 		}
 	})
+}
+
+// RunAdmin runs a subcommand that nobody is there to answer questions of.
+func RunAdmin(ctx context.Context, args []string, out io.Writer) int {
+	a := &admin{in: strings.NewReader(""), out: out, errs: out}
+	return a.run(ctx, args, nil)
 }
 
 // RunAgain is what Main does once it knows its options.

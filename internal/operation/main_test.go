@@ -79,8 +79,10 @@ func kinds() []operation.Kind {
 	}
 	once := kind("crash once", crashAlways)
 	once.Once = true
+	always := kind("insert always", insert)
+	always.InMaintenance = true
 	return []operation.Kind{
-		kind("wait", wait), kind("ignore", ignore), kind("crash", crash), kind("crash always", crashAlways), once,
+		kind("wait", wait), kind("ignore", ignore), kind("crash", crash), kind("crash always", crashAlways), once, always,
 		kind("gate", gate), kind("fail", fail), kind("insert", insert), kind("talk", talk), kind("nonsense", nonsense), kind("panic", panics),
 	}
 }

@@ -18,9 +18,13 @@ import (
 // forgetManagersAfter is how long a Manager that is gone is remembered.
 const forgetManagersAfter = 24 * time.Hour
 
-// enterFarm gives a farm its id, unless it has one.
-func enterFarm(ctx context.Context, q *query.Queries, _ bool) error {
-	return q.InsertFarm(ctx, uuid.NewString())
+// enterFarm gives a farm its id, unless it has one. Of a database that only one Manager can have open, all that were there
+// before are gone, also those that could not say so.
+func enterFarm(ctx context.Context, q *query.Queries, alone bool) error {
+	if err := q.InsertFarm(ctx, uuid.NewString()); err != nil || !alone {
+		return err
+	}
+	return q.ManagersAreGone(ctx)
 }
 
 // FarmID is the id of the farm: made with its database, and never changed.

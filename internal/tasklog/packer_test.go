@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,9 +74,13 @@ func (l *jobList) LogsToPrune(_ context.Context, until time.Time, _ int) ([]farm
 func (l *jobList) LogsPruned(context.Context, farm.FinishedJob) error { return l.set(2) }
 
 // packing runs a Packer until the test ends, and returns what wakes it.
-func packing(t *testing.T, s *tasklog.Store, jobs tasklog.Jobs, retention time.Duration) (changed chan struct{}) {
+func packing(t *testing.T, s *tasklog.Store, jobs tasklog.Jobs, retention time.Duration, change ...func(*tasklog.PackerOptions)) (changed chan struct{}) {
 	changed = make(chan struct{}, 1)
-	p := tasklog.NewPacker(s, tasklog.PackerOptions{Jobs: jobs, Changed: changed, Retention: retention, Log: slog.New(slog.DiscardHandler)})
+	opts := tasklog.PackerOptions{Jobs: jobs, Changed: changed, Retention: retention, Log: slog.New(slog.DiscardHandler)}
+	for _, c := range change {
+		c(&opts)
+	}
+	p := tasklog.NewPacker(s, opts)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- p.Run(ctx) }()
@@ -92,6 +97,32 @@ func packing(t *testing.T, s *tasklog.Store, jobs tasklog.Jobs, retention time.D
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+func TestNoLogIsCompressedInAMaintenance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, folder := setup(t)
+		jobs := &jobList{}
+		var closed atomic.Bool
+		closed.Store(true)
+		changed := packing(t, store, jobs, 0, func(o *tasklog.PackerOptions) {
+			o.Enter = func() (func(), error) { return func() {}, farm.Maintenance{On: closed.Load()}.Refusal() }
+		})
+		add(t, store, 1, long(1, 9_000))
+		jobs.finish()
+		changed <- struct{}{}
+		pass(2 * time.Hour)
+		if got := names(t, folder); !slices.Equal(got, []string{".txt"}) {
+			t.Errorf("the files are %q", got)
+		}
+		closed.Store(false)
+		changed <- struct{}{}
+		pass(tasklog.PackDelay)
+		if got := names(t, folder); !slices.Equal(got, []string{".txt.zst"}) {
+			t.Errorf("afterwards the files are %q", got)
+		}
+	})
 }
 
 func TestLogsAreCompressedWhenTheyAreFinished(t *testing.T) {

@@ -160,6 +160,17 @@ func TestAnAddressThatNeverAnsweredIsGivenUpSoon(t *testing.T) {
 	})
 }
 
+func TestAMaintenanceIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := scripted(t, says(503, `{"code":503,"message":"the farm is in maintenance"}`, "Retry-After", "30", "X-Flamenco-Maintenance", "on"))
+		_, err := c.SubmitJob(t.Context(), api.SubmittedJob{Name: "not now"})
+		if StatusOf(err) != 503 || err.Error() != "the farm is in maintenance" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestABusyManagerIsGivenUpWhenPatienceEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

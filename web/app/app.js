@@ -67,12 +67,20 @@ function show(version, farm, { list, next }, crew) {
   setText($('farm-version'), version.version);
   setText($('farm-status'), farm.status);
   setStatus($('farm-status'), farm.status);
+  showNotice(farm.problems ?? []);
   jobs.update(list);
   workers.update(crew);
   $('more-jobs').hidden = !next;
   $('no-jobs').hidden = list.length > 0;
   $('no-workers').hidden = crew.length > 0;
   showTotals(list, next, crew);
+}
+
+/** Why nothing is handed out, such as a maintenance. What runs goes on. */
+function showNotice(problems) {
+  const text = problems.map((p) => `${p[0].toUpperCase()}${p.slice(1)}.`).join(' ');
+  setText($('notice'), `${text} What runs goes on; new jobs and tasks wait.`);
+  $('notice').hidden = problems.length === 0;
 }
 
 function showTotals(list, next, crew) {

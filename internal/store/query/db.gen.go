@@ -282,6 +282,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.managersStmt, err = db.PrepareContext(ctx, managers); err != nil {
 		return nil, fmt.Errorf("error preparing query Managers: %w", err)
 	}
+	if q.managersAreGoneStmt, err = db.PrepareContext(ctx, managersAreGone); err != nil {
+		return nil, fmt.Errorf("error preparing query ManagersAreGone: %w", err)
+	}
 	if q.markJobsStmt, err = db.PrepareContext(ctx, markJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query MarkJobs: %w", err)
 	}
@@ -906,6 +909,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing managersStmt: %w", cerr)
 		}
 	}
+	if q.managersAreGoneStmt != nil {
+		if cerr := q.managersAreGoneStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing managersAreGoneStmt: %w", cerr)
+		}
+	}
 	if q.markJobsStmt != nil {
 		if cerr := q.markJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing markJobsStmt: %w", cerr)
@@ -1346,6 +1354,7 @@ type Queries struct {
 	lockWorkerStmt            *sql.Stmt
 	locksOfStmt               *sql.Stmt
 	managersStmt              *sql.Stmt
+	managersAreGoneStmt       *sql.Stmt
 	markJobsStmt              *sql.Stmt
 	markReadyStmt             *sql.Stmt
 	markedJobsStmt            *sql.Stmt
@@ -1501,6 +1510,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lockWorkerStmt:            q.lockWorkerStmt,
 		locksOfStmt:               q.locksOfStmt,
 		managersStmt:              q.managersStmt,
+		managersAreGoneStmt:       q.managersAreGoneStmt,
 		markJobsStmt:              q.markJobsStmt,
 		markReadyStmt:             q.markReadyStmt,
 		markedJobsStmt:            q.markedJobsStmt,

@@ -22,5 +22,8 @@ ON CONFLICT (uuid) DO UPDATE SET urls = excluded.urls, state = excluded.state, e
 -- name: Managers :many
 SELECT * FROM managers ORDER BY name, started_at, uuid;
 
+-- name: ManagersAreGone :exec
+UPDATE managers SET state = 'gone' WHERE state <> 'gone';
+
 -- name: ForgetManagers :exec
 DELETE FROM managers WHERE seen_at < @seen_at;

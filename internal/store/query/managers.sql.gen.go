@@ -89,6 +89,15 @@ func (q *Queries) Managers(ctx context.Context) ([]Manager, error) {
 	return items, nil
 }
 
+const managersAreGone = `-- name: ManagersAreGone :exec
+UPDATE managers SET state = 'gone' WHERE state <> 'gone'
+`
+
+func (q *Queries) ManagersAreGone(ctx context.Context) error {
+	_, err := q.exec(ctx, q.managersAreGoneStmt, managersAreGone)
+	return err
+}
+
 const saveManager = `-- name: SaveManager :exec
 INSERT INTO managers (uuid, name, urls, version, pid, state, epoch, started_at, seen_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
