@@ -193,9 +193,14 @@ func listManagers(ctx context.Context, g *globalOptions) error {
 	}
 	s, now := g.out(), time.Now()
 	columns := []column{
-		{title: "ID"}, {title: "NAME", flexible: true}, {title: "PROCESS"},
+		{title: "ID"},
+		{title: "NAME", flexible: true},
+		{title: "PROCESS"},
 		{title: "STATE", paint: func(text, shown string) string { return s.status(managerColour[text], shown) }},
-		{title: "VERSION"}, {title: "LAST SEEN"}, {title: "MAINTENANCE"}, {title: "ADDRESS", flexible: true},
+		{title: "VERSION"},
+		{title: "LAST SEEN"},
+		{title: "MAINTENANCE"},
+		{title: "ADDRESS", flexible: true},
 	}
 	rows := make([][]string, len(m.Managers))
 	for i, manager := range m.Managers {
