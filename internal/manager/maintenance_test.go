@@ -20,7 +20,9 @@ import (
 	"flamenco.farm/internal/manager"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
+	"flamenco.farm/internal/store/storetest"
 	"flamenco.farm/internal/tasklog"
+	"flamenco.farm/internal/testkit/postgres"
 )
 
 // half is one of two Managers on a database: its scheduler and its keeper, which hear only of their own changes.
@@ -64,18 +66,26 @@ func awake(t *testing.T, s *sched.Service) sched.Caller {
 
 func TestTwoManagersHandNothingOutOnceOneOfThemBeganAMaintenance(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	db, err := store.Open(t.Context(), store.Options{Database: filepath.Join(dir, "farm.sqlite"), Durability: store.DurabilityNormal, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	logs, err := tasklog.New(filepath.Join(dir, "logs"), 0)
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		db, _ := storetest.SQLite(t, nil)
+		oneOfTwoBegins(t, db, db)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		address := postgres.Start(t).Database(t)
+		oneOfTwoBegins(t, storetest.OpenPostgres(t, address, nil), storetest.OpenPostgres(t, address, nil))
+	})
+}
+
+func oneOfTwoBegins(t *testing.T, db, other *store.Store) {
+	t.Helper()
+	logs, err := tasklog.New(filepath.Join(t.TempDir(), "logs"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer logs.Close()
-	a, b := newHalf(t, db, logs, "a"), newHalf(t, db, logs, "b")
+	a, b := newHalf(t, db, logs, "a"), newHalf(t, other, logs, "b")
 	const tasks = 200
 	job := farm.NewJob{Name: "j", Type: "test"}
 	for i := range tasks {

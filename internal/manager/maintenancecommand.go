@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -42,11 +41,14 @@ func (a *admin) setMaintenance(ctx context.Context, on bool, reason string, wait
 	if err := a.noArguments(); err != nil {
 		return err
 	}
-	if _, err := os.Stat(a.config.Database); err != nil {
-		return fmt.Errorf("looking for the database: %w", err)
+	if err := databaseIsThere(a.config.Database); err != nil {
+		return err
 	}
 	var mode farm.Maintenance
-	db, err := openStore(ctx, a.config, a.log)
+	db, err := store.Open(ctx, store.Options{
+		Database: a.config.Database, Durability: store.Durability(a.config.Durability), Log: a.log,
+		Beside: store.IsPostgres(a.config.Database), // Managers may have it open that know another schema
+	})
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		if err := a.askForMaintenance(ctx, on, reason); err != nil {

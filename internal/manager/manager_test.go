@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 			os.Exit(manager.OperationMainErasing(os.Stdin, os.Stdout, os.Stderr, beforeErasing))
 		}
 	}
-	goleak.VerifyTestMain(m)
+	// The thread of a PostgreSQL server is kept for it until the tests end.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("flamenco.farm/internal/testkit/postgres.startChild.func1"))
 }
 
 // configured is a configuration in a folder of its own, on a free port.

@@ -89,7 +89,14 @@ func (tx *Tx) ForgetManagers() error {
 
 // Managers lists the Managers of the farm, those that are gone too, by name.
 func (s *Store) Managers(ctx context.Context) ([]farm.ManagerState, error) {
-	managers, err := managersAt(ctx, s.reads, s.Now())
+	now := s.Now()
+	if s.clock != nil {
+		var err error
+		if now, err = s.clock.read(ctx, s.read); err != nil {
+			return nil, wrap(err)
+		}
+	}
+	managers, err := managersAt(ctx, s.reads, now)
 	return managers, wrap(err)
 }
 
