@@ -26,6 +26,8 @@ type Change struct {
 	Mass bool
 	// Log says of a task which part was added to the log of its last attempt; nil = none.
 	Log *LogPart
+	// Remote says that another Manager made the change.
+	Remote bool
 	// Heard says of ChangeRefresh that the other process came to its end: what it changed was heard of before.
 	Heard bool
 

@@ -52,6 +52,9 @@ func New(opts Options) *Keeper {
 	return &Keeper{store: opts.Store, bus: opts.Bus, log: opts.Log, self: opts.Self, wake: make(chan struct{}, 1)}
 }
 
+// ID is what this Manager is called among the others.
+func (k *Keeper) ID() string { return k.self.ID }
+
 // Register writes down that this Manager is there, and finds out which mode it has to keep: before it does anything else.
 func (k *Keeper) Register(ctx context.Context) error {
 	var mode farm.Maintenance

@@ -153,7 +153,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper.Enter, m.opts.Log)
+	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper, m.opts.Log)
 	if err != nil {
 		return err
 	}

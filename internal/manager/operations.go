@@ -19,6 +19,7 @@ import (
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/maintenance"
 	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
@@ -171,7 +172,7 @@ type operationSetup struct {
 
 // newOperations makes the operations of a Manager. enter is that of its maintenance mode, nil = there is no other Manager.
 // closeLogs frees the folder of their logs.
-func newOperations(cfg config.Config, executable string, db *store.Store, bus *event.Bus, enter func() (func(), error),
+func newOperations(cfg config.Config, executable string, db *store.Store, bus *event.Bus, keeper *maintenance.Keeper,
 	log *slog.Logger,
 ) (s *operation.Service, closeLogs func() error, err error) {
 	folder := filepath.Join(cfg.LocalStorage, "operations")
@@ -188,7 +189,7 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 	if err == nil {
 		s, err = operation.New(operation.Options{
 			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0), Executable: executable, Setup: setup, Logs: logs,
-			Enter: enter,
+			Enter: keeper.Enter, Manager: keeper.ID(),
 		})
 	}
 	if err != nil {

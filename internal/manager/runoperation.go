@@ -12,6 +12,7 @@ import (
 
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/maintenance"
 	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/version"
@@ -36,11 +37,27 @@ func (a *admin) runOperation(ctx context.Context, kind string, params map[string
 	if err != nil {
 		return err
 	}
-	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, nil, a.log)
-	if err != nil {
-		return errors.Join(err, db.Close())
+	return errors.Join(a.asManager(ctx, db, bus, func(keeper *maintenance.Keeper) error {
+		operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, a.log)
+		if err != nil {
+			return err
+		}
+		return errors.Join(a.runHere(ctx, operations, kind, params), closeLogs())
+	}), db.Close())
+}
+
+// asManager lets this process be one of the Managers of the farm while do runs: others leave alone what it does.
+func (a *admin) asManager(ctx context.Context, db *store.Store, bus *event.Bus, do func(*maintenance.Keeper) error) error {
+	keeper := newKeeper(db, bus, a.log)
+	if err := keeper.Register(ctx); err != nil {
+		return err
 	}
-	return errors.Join(a.runHere(ctx, operations, kind, params), closeLogs(), db.Close())
+	keeping, stop := context.WithCancel(ctx)
+	kept := make(chan error, 1)
+	go func() { kept <- unlessStopped(keeping, keeper.Run(keeping)) }()
+	err := do(keeper)
+	stop()
+	return errors.Join(err, <-kept, keeper.Leave(context.WithoutCancel(ctx)))
 }
 
 // answersWithin is how long a Manager on this machine may take to say that it is there.

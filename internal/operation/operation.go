@@ -62,6 +62,9 @@ type Options struct {
 	Logs     *os.Root
 	Parallel int           // operations at once, 0 = 4
 	Grace    time.Duration // how long a canceled operation may take to end by itself, 0 = 10 s
+	// Manager is the id under which this Manager is in the table of Managers, "" = it has no row: then an operation that
+	// another process left running is taken for lost at once.
+	Manager string
 	// Enter begins what must not happen during a maintenance of the farm, or is an error of farm.CodeMaintenance; nil = it
 	// may always happen.
 	Enter func() (leave func(), err error)
@@ -189,12 +192,17 @@ func (s *Service) Cancel(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	s.stop(id)
+	return nil
+}
+
+// stop ends the process of an operation that was canceled, if this Manager runs it.
+func (s *Service) stop(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.running[id]; r != nil {
 		r.stop(errCanceled)
 	}
-	return nil
 }
 
 // Wait returns the operation once it has ended.

@@ -5,6 +5,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ const (
 	queuePage  = 100         // operations that one query of the queue returns
 	retryAfter = time.Second // after the database did not answer
 	oldLog     = keepFor + 24*time.Hour
+
+	// lostAfter is how long a Manager is not seen until others repeat what it ran, and lostEvery how often they look.
+	lostAfter, lostEvery = 20 * time.Second, 10 * time.Second
 )
 
 // errNotQueued says that an operation was started or canceled meanwhile.
@@ -29,6 +33,12 @@ func (s *Service) Run(ctx context.Context) error {
 	defer runs.Wait()
 	maintenance := s.Bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeMaintenance })
 	defer maintenance.Close()
+	others := s.Bus.Subscribe(func(c farm.Change) bool {
+		return c.Kind == farm.ChangeOperation && c.Remote || c.Kind == farm.ChangeRefresh && c.JobID == "" && c.OperationID == ""
+	})
+	defer others.Close()
+	lost := time.NewTicker(lostEvery)
+	defer lost.Stop()
 	recovered := false
 	for {
 		err := error(nil)
@@ -50,6 +60,22 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-s.wake:
 		case <-maintenance.C:
 		case <-again:
+		case <-lost.C:
+			recovered = false
+		case <-others.C:
+			s.stopCanceled(ctx)
+		}
+	}
+}
+
+// stopCanceled ends what was canceled by way of another Manager.
+func (s *Service) stopCanceled(ctx context.Context) {
+	s.mu.Lock()
+	ids := slices.Collect(maps.Keys(s.running))
+	s.mu.Unlock()
+	for _, id := range ids { // a handful
+		if o, err := s.Get(ctx, id); err == nil && !o.CancelRequested.IsZero() {
+			s.stop(id)
 		}
 	}
 }
@@ -76,14 +102,18 @@ func (s *Service) RunOne(ctx context.Context, id string) (farm.Operation, error)
 	return o, nil
 }
 
-// recover queues again what ran when the Manager ended, and frees its locks.
+// recover queues again what ran when its Manager ended, and frees its locks. What this one runs is not lost, however long the
+// database did not hear of it.
 func (s *Service) recover(ctx context.Context) error {
 	err := s.Store.Do(ctx, func(tx *store.Tx) error {
-		left, err := tx.RunningOperations()
+		left, err := tx.LostOperations(lostAfter)
 		if err != nil {
 			return err
 		}
 		for _, o := range left {
+			if s.isRunning(o.ID) {
+				continue
+			}
 			if err := lock.Free(tx, o.ID); err != nil {
 				return err
 			}
@@ -98,6 +128,12 @@ func (s *Service) recover(ctx context.Context) error {
 		s.forgetOldLogs()
 	}
 	return err
+}
+
+func (s *Service) isRunning(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running[id] != nil
 }
 
 // interrupted is what becomes of an operation whose run ended without a result.
@@ -248,6 +284,7 @@ func (s *Service) take(ctx context.Context, id string, names []string) (o farm.O
 			return err
 		}
 		o.Runs++
+		o.Manager = s.Manager
 		o.Status, o.Started, o.Activity, o.Done, o.Total = farm.OperationRunning, tx.Now(), "", 0, 0
 		if err := lock.Acquire(tx, holder(o), names...); err != nil {
 			return err

@@ -130,11 +130,17 @@ func (s *Service) settleSlice(ctx context.Context, jobID string, after *int) (do
 	return done, err
 }
 
-// retryAfter is the pause before changes are tried again that could not be made.
-const retryAfter = time.Second
+const (
+	// retryAfter is the pause before changes are tried again that could not be made.
+	retryAfter = time.Second
+	// othersEvery is how often it is looked for changes that another Manager left half done when it ended.
+	othersEvery = 15 * time.Second
+)
 
 // settleInBackground finishes mass changes, beginning with those that an earlier run of the Manager left half done.
 func (s *Service) settleInBackground(ctx context.Context) error {
+	others := time.NewTicker(othersEvery)
+	defer others.Stop()
 	for {
 		var again <-chan time.Time // never, unless something failed
 		if err := s.settleUnsettled(ctx); err != nil && !canceled(err) {
@@ -146,6 +152,7 @@ func (s *Service) settleInBackground(ctx context.Context) error {
 			return ctx.Err()
 		case <-s.todo:
 		case <-again:
+		case <-others.C:
 		}
 	}
 }

@@ -48,7 +48,7 @@ func decodeChanges(text string) ([]farm.Change, error) {
 	for i, c := range stored {
 		changes[i] = farm.Change{
 			Kind: c.Kind, JobID: c.JobID, TaskID: c.TaskID, WorkerID: c.WorkerID, TaskTypes: c.TaskTypes, TagID: c.TagID,
-			OperationID: c.Operation, Was: c.Was, Moved: c.Moved, Mass: c.Mass,
+			OperationID: c.Operation, Was: c.Was, Moved: c.Moved, Mass: c.Mass, Remote: true,
 		}
 		if l := c.Log; l != nil {
 			changes[i].Log = &farm.LogPart{Generation: l[0], From: l[1], To: l[2]}

@@ -21,7 +21,7 @@ type OperationList struct {
 	Kind     string // "" = any
 }
 
-const operationColumns = `o.id, o.uuid, o.kind, o.params, o.status, o.activity, o.done, o.total, o.who, o.runs, o.crashes,
+const operationColumns = `o.id, o.uuid, o.kind, o.params, o.status, o.activity, o.done, o.total, o.who, o.manager, o.runs, o.crashes,
     o.created_at, o.started_at, o.ended_at, o.cancel_requested_at, o.revision`
 
 var operationLists = list{
@@ -41,7 +41,7 @@ func (s *Store) Operations(ctx context.Context, l OperationList) (operations []f
 	}
 	next, err = q.run(ctx, s.read, func(scan func(...any) error) error {
 		var o query.Operation
-		err := scan(&o.ID, &o.Uuid, &o.Kind, &o.Params, &o.Status, &o.Activity, &o.Done, &o.Total, &o.Who, &o.Runs,
+		err := scan(&o.ID, &o.Uuid, &o.Kind, &o.Params, &o.Status, &o.Activity, &o.Done, &o.Total, &o.Who, &o.Manager, &o.Runs,
 			&o.Crashes, &o.CreatedAt, &o.StartedAt, &o.EndedAt, &o.CancelRequestedAt, &o.Revision)
 		operations = append(operations, farmOperation(o))
 		return err
@@ -100,9 +100,9 @@ func (tx *Tx) Operation(id string) (farm.Operation, error) {
 	return farmOperation(row), wrap(err)
 }
 
-// RunningOperations lists the operations that run, or ran when the Manager ended.
-func (tx *Tx) RunningOperations() ([]farm.Operation, error) {
-	rows, err := tx.q.RunningOperations(tx.ctx)
+// LostOperations lists the operations that run under a Manager that is gone, or was not seen for a while.
+func (tx *Tx) LostOperations(unseen time.Duration) ([]farm.Operation, error) {
+	rows, err := tx.q.LostOperations(tx.ctx, tx.now.Add(-unseen).UnixMicro())
 	operations := make([]farm.Operation, len(rows))
 	for i, r := range rows {
 		operations[i] = farmOperation(r)
@@ -114,7 +114,7 @@ func (tx *Tx) RunningOperations() ([]farm.Operation, error) {
 func (tx *Tx) SaveOperation(o farm.Operation) error {
 	tx.Changed(farm.Change{Kind: farm.ChangeOperation, OperationID: o.ID})
 	return tx.q.UpdateOperation(tx.ctx, query.UpdateOperationParams{
-		Uuid: o.ID, Status: string(o.Status), Activity: o.Activity, Done: o.Done, Total: o.Total, Runs: o.Runs,
+		Uuid: o.ID, Status: string(o.Status), Activity: o.Activity, Done: o.Done, Total: o.Total, Manager: o.Manager, Runs: o.Runs,
 		Crashes: o.Crashes, StartedAt: micros.Of(o.Started), EndedAt: micros.Of(o.Ended),
 		CancelRequestedAt: micros.Of(o.CancelRequested),
 	})
@@ -135,7 +135,7 @@ func (tx *Tx) ForgetOperations(before time.Time, keep, n int) ([]string, error) 
 func farmOperation(o query.Operation) farm.Operation {
 	return farm.Operation{
 		ID: o.Uuid, Kind: o.Kind, Params: json.RawMessage(o.Params), Status: farm.OperationStatus(o.Status),
-		Activity: o.Activity, Done: o.Done, Total: o.Total, Who: o.Who, Runs: o.Runs, Crashes: o.Crashes,
+		Activity: o.Activity, Done: o.Done, Total: o.Total, Who: o.Who, Manager: o.Manager, Runs: o.Runs, Crashes: o.Crashes,
 		Created: o.CreatedAt.Time, Started: o.StartedAt.Time, Ended: o.EndedAt.Time,
 		CancelRequested: o.CancelRequestedAt.Time, Revision: o.Revision,
 	}

@@ -279,6 +279,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.locksOfStmt, err = db.PrepareContext(ctx, locksOf); err != nil {
 		return nil, fmt.Errorf("error preparing query LocksOf: %w", err)
 	}
+	if q.lostOperationsStmt, err = db.PrepareContext(ctx, lostOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query LostOperations: %w", err)
+	}
 	if q.managersStmt, err = db.PrepareContext(ctx, managers); err != nil {
 		return nil, fmt.Errorf("error preparing query Managers: %w", err)
 	}
@@ -323,9 +326,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.reopenedAttemptStmt, err = db.PrepareContext(ctx, reopenedAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query ReopenedAttempt: %w", err)
-	}
-	if q.runningOperationsStmt, err = db.PrepareContext(ctx, runningOperations); err != nil {
-		return nil, fmt.Errorf("error preparing query RunningOperations: %w", err)
 	}
 	if q.saveManagerStmt, err = db.PrepareContext(ctx, saveManager); err != nil {
 		return nil, fmt.Errorf("error preparing query SaveManager: %w", err)
@@ -904,6 +904,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing locksOfStmt: %w", cerr)
 		}
 	}
+	if q.lostOperationsStmt != nil {
+		if cerr := q.lostOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lostOperationsStmt: %w", cerr)
+		}
+	}
 	if q.managersStmt != nil {
 		if cerr := q.managersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing managersStmt: %w", cerr)
@@ -977,11 +982,6 @@ func (q *Queries) Close() error {
 	if q.reopenedAttemptStmt != nil {
 		if cerr := q.reopenedAttemptStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing reopenedAttemptStmt: %w", cerr)
-		}
-	}
-	if q.runningOperationsStmt != nil {
-		if cerr := q.runningOperationsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing runningOperationsStmt: %w", cerr)
 		}
 	}
 	if q.saveManagerStmt != nil {
@@ -1353,6 +1353,7 @@ type Queries struct {
 	lockTaskByIDStmt          *sql.Stmt
 	lockWorkerStmt            *sql.Stmt
 	locksOfStmt               *sql.Stmt
+	lostOperationsStmt        *sql.Stmt
 	managersStmt              *sql.Stmt
 	managersAreGoneStmt       *sql.Stmt
 	markJobsStmt              *sql.Stmt
@@ -1368,7 +1369,6 @@ type Queries struct {
 	reopenAttemptStmt         *sql.Stmt
 	reopenDependantsStmt      *sql.Stmt
 	reopenedAttemptStmt       *sql.Stmt
-	runningOperationsStmt     *sql.Stmt
 	saveManagerStmt           *sql.Stmt
 	saveSleepScheduleStmt     *sql.Stmt
 	setJobReadyFromJobStmt    *sql.Stmt
@@ -1509,6 +1509,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lockTaskByIDStmt:          q.lockTaskByIDStmt,
 		lockWorkerStmt:            q.lockWorkerStmt,
 		locksOfStmt:               q.locksOfStmt,
+		lostOperationsStmt:        q.lostOperationsStmt,
 		managersStmt:              q.managersStmt,
 		managersAreGoneStmt:       q.managersAreGoneStmt,
 		markJobsStmt:              q.markJobsStmt,
@@ -1524,7 +1525,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reopenAttemptStmt:         q.reopenAttemptStmt,
 		reopenDependantsStmt:      q.reopenDependantsStmt,
 		reopenedAttemptStmt:       q.reopenedAttemptStmt,
-		runningOperationsStmt:     q.runningOperationsStmt,
 		saveManagerStmt:           q.saveManagerStmt,
 		saveSleepScheduleStmt:     q.saveSleepScheduleStmt,
 		setJobReadyFromJobStmt:    q.setJobReadyFromJobStmt,

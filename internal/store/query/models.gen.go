@@ -138,6 +138,7 @@ type Operation struct {
 	Done              int64
 	Total             int64
 	Who               string
+	Manager           string
 	Runs              int64
 	Crashes           int64
 	CreatedAt         micros.Time

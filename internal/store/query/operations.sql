@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: InsertOperation :exec
-INSERT INTO operations (uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at,
+INSERT INTO operations (uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at,
     ended_at, cancel_requested_at, revision)
-VALUES (@uuid, @kind, @params, 'queued', '', 0, 0, @who, 0, 0, @created_at, 0, 0, 0, 1);
+VALUES (@uuid, @kind, @params, 'queued', '', 0, 0, @who, '', 0, 0, @created_at, 0, 0, 0, 1);
 
 -- name: OperationByUUID :one
 SELECT * FROM operations WHERE uuid = @uuid;
@@ -18,11 +18,14 @@ SELECT * FROM operations WHERE status = 'queued' AND kind = @kind AND params = @
 -- name: QueuedOperations :many
 SELECT * FROM operations WHERE status = 'queued' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 
--- name: RunningOperations :many
-SELECT * FROM operations WHERE status = 'running' ORDER BY id;
+-- name: LostOperations :many
+-- Those that run under a Manager that has not been seen since a moment.
+SELECT * FROM operations o WHERE o.status = 'running' AND NOT EXISTS (SELECT 1 FROM managers m
+    WHERE m.uuid = o.manager AND m.state <> 'gone' AND m.seen_at >= CAST(@seen_at AS BIGINT))
+ORDER BY o.id;
 
 -- name: UpdateOperation :exec
-UPDATE operations SET status = @status, activity = @activity, done = @done, total = @total, runs = @runs,
+UPDATE operations SET status = @status, activity = @activity, done = @done, total = @total, manager = @manager, runs = @runs,
     crashes = @crashes, started_at = @started_at, ended_at = @ended_at, cancel_requested_at = @cancel_requested_at,
     revision = revision + 1
 WHERE uuid = @uuid;

@@ -97,9 +97,9 @@ func (q *Queries) InsertLock(ctx context.Context, arg InsertLockParams) (int64, 
 
 const insertOperation = `-- name: InsertOperation :exec
 
-INSERT INTO operations (uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at,
+INSERT INTO operations (uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at,
     ended_at, cancel_requested_at, revision)
-VALUES ($1, $2, $3, 'queued', '', 0, 0, $4, 0, 0, $5, 0, 0, 0, 1)
+VALUES ($1, $2, $3, 'queued', '', 0, 0, $4, '', 0, 0, $5, 0, 0, 0, 1)
 `
 
 type InsertOperationParams struct {
@@ -139,7 +139,7 @@ func (q *Queries) LockByName(ctx context.Context, name string) (Lock, error) {
 }
 
 const lockOperation = `-- name: LockOperation :one
-SELECT id, uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE uuid = $1
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE uuid = $1
 `
 
 func (q *Queries) LockOperation(ctx context.Context, uuid string) (Operation, error) {
@@ -155,6 +155,7 @@ func (q *Queries) LockOperation(ctx context.Context, uuid string) (Operation, er
 		&i.Done,
 		&i.Total,
 		&i.Who,
+		&i.Manager,
 		&i.Runs,
 		&i.Crashes,
 		&i.CreatedAt,
@@ -198,8 +199,56 @@ func (q *Queries) LocksOf(ctx context.Context, owner string) ([]Lock, error) {
 	return items, nil
 }
 
+const lostOperations = `-- name: LostOperations :many
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations o WHERE o.status = 'running' AND NOT EXISTS (SELECT 1 FROM managers m
+    WHERE m.uuid = o.manager AND m.state <> 'gone' AND m.seen_at >= CAST($1 AS BIGINT))
+ORDER BY o.id
+`
+
+// Those that run under a Manager that has not been seen since a moment.
+func (q *Queries) LostOperations(ctx context.Context, seenAt int64) ([]Operation, error) {
+	rows, err := q.query(ctx, q.lostOperationsStmt, lostOperations, seenAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Operation
+	for rows.Next() {
+		var i Operation
+		if err := rows.Scan(
+			&i.ID,
+			&i.Uuid,
+			&i.Kind,
+			&i.Params,
+			&i.Status,
+			&i.Activity,
+			&i.Done,
+			&i.Total,
+			&i.Who,
+			&i.Manager,
+			&i.Runs,
+			&i.Crashes,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.CancelRequestedAt,
+			&i.Revision,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const operationByUUID = `-- name: OperationByUUID :one
-SELECT id, uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE uuid = $1
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE uuid = $1
 `
 
 func (q *Queries) OperationByUUID(ctx context.Context, uuid string) (Operation, error) {
@@ -215,6 +264,7 @@ func (q *Queries) OperationByUUID(ctx context.Context, uuid string) (Operation, 
 		&i.Done,
 		&i.Total,
 		&i.Who,
+		&i.Manager,
 		&i.Runs,
 		&i.Crashes,
 		&i.CreatedAt,
@@ -227,7 +277,7 @@ func (q *Queries) OperationByUUID(ctx context.Context, uuid string) (Operation, 
 }
 
 const queuedOperations = `-- name: QueuedOperations :many
-SELECT id, uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
 
 type QueuedOperationsParams struct {
@@ -254,50 +304,7 @@ func (q *Queries) QueuedOperations(ctx context.Context, arg QueuedOperationsPara
 			&i.Done,
 			&i.Total,
 			&i.Who,
-			&i.Runs,
-			&i.Crashes,
-			&i.CreatedAt,
-			&i.StartedAt,
-			&i.EndedAt,
-			&i.CancelRequestedAt,
-			&i.Revision,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const runningOperations = `-- name: RunningOperations :many
-SELECT id, uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'running' ORDER BY id
-`
-
-func (q *Queries) RunningOperations(ctx context.Context) ([]Operation, error) {
-	rows, err := q.query(ctx, q.runningOperationsStmt, runningOperations)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Operation
-	for rows.Next() {
-		var i Operation
-		if err := rows.Scan(
-			&i.ID,
-			&i.Uuid,
-			&i.Kind,
-			&i.Params,
-			&i.Status,
-			&i.Activity,
-			&i.Done,
-			&i.Total,
-			&i.Who,
+			&i.Manager,
 			&i.Runs,
 			&i.Crashes,
 			&i.CreatedAt,
@@ -344,10 +351,10 @@ func (q *Queries) UpdateLock(ctx context.Context, arg UpdateLockParams) (int64, 
 }
 
 const updateOperation = `-- name: UpdateOperation :exec
-UPDATE operations SET status = $1, activity = $2, done = $3, total = $4, runs = $5,
-    crashes = $6, started_at = $7, ended_at = $8, cancel_requested_at = $9,
+UPDATE operations SET status = $1, activity = $2, done = $3, total = $4, manager = $5, runs = $6,
+    crashes = $7, started_at = $8, ended_at = $9, cancel_requested_at = $10,
     revision = revision + 1
-WHERE uuid = $10
+WHERE uuid = $11
 `
 
 type UpdateOperationParams struct {
@@ -355,6 +362,7 @@ type UpdateOperationParams struct {
 	Activity          string
 	Done              int64
 	Total             int64
+	Manager           string
 	Runs              int64
 	Crashes           int64
 	StartedAt         micros.Time
@@ -369,6 +377,7 @@ func (q *Queries) UpdateOperation(ctx context.Context, arg UpdateOperationParams
 		arg.Activity,
 		arg.Done,
 		arg.Total,
+		arg.Manager,
 		arg.Runs,
 		arg.Crashes,
 		arg.StartedAt,
@@ -380,7 +389,7 @@ func (q *Queries) UpdateOperation(ctx context.Context, arg UpdateOperationParams
 }
 
 const waitingOperation = `-- name: WaitingOperation :one
-SELECT id, uuid, kind, params, status, activity, done, total, who, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND kind = $1 AND params = $2 LIMIT 1
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND kind = $1 AND params = $2 LIMIT 1
 `
 
 type WaitingOperationParams struct {
@@ -402,6 +411,7 @@ func (q *Queries) WaitingOperation(ctx context.Context, arg WaitingOperationPara
 		&i.Done,
 		&i.Total,
 		&i.Who,
+		&i.Manager,
 		&i.Runs,
 		&i.Crashes,
 		&i.CreatedAt,

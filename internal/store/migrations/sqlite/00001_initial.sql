@@ -231,7 +231,7 @@ CREATE TABLE status_changes (
 CREATE INDEX status_changes_by_object ON status_changes (what, object_id, id);
 CREATE INDEX status_changes_by_job ON status_changes (job_id);
 
--- What takes long inside the Manager. runs is how often it was started, which is the epoch of the locks of its present run.
+-- What takes long inside the Manager. manager is the one that runs it, or ran it last. runs is how often it was started, which is the epoch of the locks of its present run.
 CREATE TABLE operations (
     id INTEGER PRIMARY KEY,
     uuid TEXT NOT NULL UNIQUE,
@@ -242,6 +242,7 @@ CREATE TABLE operations (
     done BIGINT NOT NULL,
     total BIGINT NOT NULL,
     who TEXT NOT NULL,
+    manager TEXT NOT NULL,
     runs BIGINT NOT NULL,
     crashes BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
