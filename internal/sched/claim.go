@@ -157,7 +157,6 @@ func (s *Service) handOutAgain(tx *store.Tx, t *store.Task) (*farm.Assignment, e
 	if err != nil {
 		return nil, err
 	}
-	t.LastSequence = 0
 	t.Touched = tx.Now()
 	if err := tx.SaveTask(j, t, store.ByManager("")); err != nil {
 		return nil, err

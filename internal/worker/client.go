@@ -7,9 +7,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -36,22 +36,26 @@ const (
 	maxAnswer   = 64 << 20 // bytes
 )
 
-// client makes the Worker's calls. It knows the Manager's addresses, who the Worker is, and when the Manager last
-// answered; it does not know what the calls mean.
+// client makes the Worker's calls. It knows the Managers, who the Worker is, and when one of them last answered; of what
+// the calls mean it knows only that a session has to be begun before a Manager is used in it.
 type client struct {
 	http      *http.Client
 	userAgent string
+	managers  *managers
 
 	mu       sync.Mutex
-	managers []string // base addresses; the first is the one in use
 	creds    credentials
 	session  string
+	upstream bool // signed on with a Manager that knows no sessions
+	joining  call // the sign-on of the session: it makes sure that another Manager shares it
 	lease    time.Duration
-	contact  time.Time // start of the last call that the Manager accepted, with the monotonic clock
+	contact  time.Time // start of the last call that a Manager accepted, with the monotonic clock
 }
 
-func newClient(managers []string, userAgent string) *client {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+func newClient(addresses []string, userAgent string, log *slog.Logger) *client {
+	// A machine that is switched off says nothing: this is how it is missed while it holds a request.
+	keepAlive := net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         dialer.DialContext,
@@ -66,7 +70,7 @@ func newClient(managers []string, userAgent string) *client {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		userAgent: userAgent,
-		managers:  append([]string(nil), managers...),
+		managers:  newManagers(addresses, log),
 	}
 }
 
@@ -77,17 +81,20 @@ type call struct {
 	body    any    // nil, []byte, or what to encode as JSON
 	kind    string // content type of body, "" = JSON
 	headers map[string]string
-	timeout time.Duration // 0 = callTimeout
+	timeout time.Duration // of the attempt at one Manager, 0 = callTimeout
 	open    bool          // without credentials
+	signOn  bool          // it begins a session
 	stored  bool          // the session below, which may be none, instead of the present one
 	session string
 }
 
-// answer is what the Manager said.
+// answer is what a Manager said.
 type answer struct {
-	status int
-	header http.Header
-	body   []byte
+	status  int
+	header  http.Header
+	body    []byte
+	manager string    // its address
+	start   time.Time // of the request
 }
 
 // fromManager tells an answer of a Manager from one of a proxy on the way, which has no JSON for us.
@@ -114,19 +121,19 @@ func (a answer) later() bool {
 // problem is the Manager's own words, as an error.
 func (a answer) problem() error {
 	if to := a.header.Get("Location"); to != "" {
-		return fmt.Errorf("the Manager answered %d: it is to be found at %s, set manager_url so", a.status, to)
+		return fmt.Errorf("%s answered %d: it is to be found at %s, set manager_url so", a.manager, a.status, to)
 	}
 	var e struct {
 		Message string `json:"message"`
 		Reason  string `json:"reason"`
 	}
 	if json.Unmarshal(a.body, &e) != nil || e.Message == "" {
-		return fmt.Errorf("the Manager answered %d %s", a.status, http.StatusText(a.status))
+		return fmt.Errorf("%s answered %d %s", a.manager, a.status, http.StatusText(a.status))
 	}
 	if e.Reason != "" && e.Reason != e.Message {
 		e.Message += ": " + e.Reason
 	}
-	return fmt.Errorf("the Manager answered %d: %s", a.status, e.Message)
+	return fmt.Errorf("%s answered %d: %s", a.manager, a.status, e.Message)
 }
 
 func (a answer) decode(into any) error {
@@ -134,47 +141,6 @@ func (a answer) decode(into any) error {
 		return fmt.Errorf("understand the Manager's answer: %w", err)
 	}
 	return nil
-}
-
-// do makes a call. An error means that no Manager answered; the next call then tries the next address.
-func (c *client) do(ctx context.Context, k call) (answer, error) {
-	if k.timeout == 0 {
-		k.timeout = callTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, k.timeout)
-	defer cancel()
-	c.mu.Lock()
-	base, creds, session := c.managers[0], c.creds, c.session
-	c.mu.Unlock()
-	renews := !k.open && (!k.stored || k.session == session)
-	if k.stored {
-		session = k.session
-	}
-	req, err := c.request(ctx, k, base, creds, session)
-	if err != nil {
-		return answer{}, err
-	}
-	start := time.Now()
-	resp, err := c.http.Do(req)
-	if err != nil {
-		c.unreachable(ctx, base)
-		return answer{}, fmt.Errorf("reach the Manager: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		c.unreachable(ctx, base)
-		return answer{}, fmt.Errorf("read the Manager's answer: %w", err)
-	}
-	a := answer{status: resp.StatusCode, header: resp.Header, body: body}
-	if a.status < 300 && renews {
-		c.mu.Lock()
-		if start.After(c.contact) {
-			c.contact = start
-		}
-		c.mu.Unlock()
-	}
-	return a, nil
 }
 
 func (c *client) request(ctx context.Context, k call, base string, creds credentials, session string) (*http.Request, error) {
@@ -214,28 +180,11 @@ func (c *client) request(ctx context.Context, k call, base string, creds credent
 	return req, nil
 }
 
-// unreachable moves an address that did not answer to the end of the list, unless the call was given up by ourselves.
-func (c *client) unreachable(ctx context.Context, base string) {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.managers) > 1 && c.managers[0] == base {
-		c.managers = append(c.managers[1:], base)
-	}
-}
-
-func (c *client) address() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.managers[0]
-}
-
 func (c *client) identify(creds credentials) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.creds = creds
+	c.mu.Unlock()
+	c.managers.forget()
 }
 
 func (c *client) identity() credentials {
@@ -244,11 +193,12 @@ func (c *client) identity() credentials {
 	return c.creds
 }
 
-// begin notes the session that a sign-on started at that time opened. No session: the Manager is an upstream one.
-func (c *client) begin(session string, lease time.Duration, at time.Time) {
+// begin notes the session that a sign-on has opened. No session: the Manager is an upstream one.
+func (c *client) begin(session string, lease time.Duration, signOn call, a answer) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.session, c.lease, c.contact = session, lease, at
+	c.session, c.upstream, c.lease, c.joining, c.contact = session, session == "", lease, signOn, a.start
+	c.mu.Unlock()
+	c.managers.begun(a.manager, session)
 }
 
 func (c *client) present() (session string, lease time.Duration) {

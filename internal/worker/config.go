@@ -45,7 +45,7 @@ type taskChecks struct {
 	Timeout  time.Duration `yaml:"timeout"` // of each
 }
 
-// addresses is one address or a list of them.
+// addresses is one address or a list of them, each maybe several with commas between them.
 type addresses []string
 
 func (a *addresses) UnmarshalYAML(node *yaml.Node) error {
@@ -108,6 +108,9 @@ func (c Config) check() error {
 	if c.TaskChecks.Timeout < 0 {
 		return fmt.Errorf("task_checks.timeout: %v is negative", c.TaskChecks.Timeout)
 	}
+	if _, err := managerAddresses(c.ManagerURL); err != nil {
+		return err
+	}
 	for _, path := range slices.Concat(c.TaskChecks.Readable, c.TaskChecks.Writable) {
 		if !filepath.IsAbs(path) {
 			return fmt.Errorf("task_checks: %q is not an absolute path", path)
@@ -116,15 +119,52 @@ func (c Config) check() error {
 	return nil
 }
 
+// maxManagers is how many addresses a list may have.
+const maxManagers = 16
+
+// split takes apart what people write into one line: addresses with commas between them.
+func (a addresses) split() addresses {
+	var all addresses
+	for _, text := range a {
+		all = append(all, strings.Split(text, ",")...)
+	}
+	return all
+}
+
+// managerAddresses makes base addresses of what people write.
+func managerAddresses(given []string) ([]string, error) {
+	var all []string
+	for _, text := range addresses(given).split() {
+		address, err := managerAddress(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(all, address) {
+			return nil, fmt.Errorf("manager_url: %s is there twice", address)
+		}
+		all = append(all, address)
+	}
+	if len(all) > maxManagers {
+		return nil, fmt.Errorf("manager_url: %d addresses are too many, %d may be there", len(all), maxManagers)
+	}
+	return all, nil
+}
+
 // managerAddress makes a base address of what people write: the scheme may be missing, a slash may follow.
 func managerAddress(text string) (string, error) {
 	text = strings.TrimSpace(text)
+	if text == "" {
+		return "", errors.New("manager_url: an address in the list is empty")
+	}
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return "", fmt.Errorf("manager_url: %q is not the address of a Manager, such as http://manager:8080", text)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("manager_url: the address of a Manager is like http://manager:8080; the one at %s has a user, ? or # in it", u.Host)
 	}
 	return strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), nil
 }

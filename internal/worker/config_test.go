@@ -120,7 +120,7 @@ func TestFlagsAreChecked(t *testing.T) {
 		}
 	}
 	f, err := ParseFlags([]string{"--manager", "m:1", "-restart-exit-code=0", "-register", "-flush", "-json"}, io.Discard)
-	if err != nil || f.Manager != "m:1" || f.RestartExitCode != 0 || !f.Register || !f.Flush || !f.JSON {
+	if err != nil || fmt.Sprint(f.Managers) != "[m:1]" || f.RestartExitCode != 0 || !f.Register || !f.Flush || !f.JSON {
 		t.Errorf("%+v, %v", f, err)
 	}
 	var out strings.Builder

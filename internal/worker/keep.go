@@ -49,6 +49,8 @@ func (w *Worker) mayRun(ctx context.Context, r *run, timeout time.Duration) (all
 	if r.session != "" {
 		k.headers = map[string]string{headerAssignment: r.assignment}
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*timeout) // with all Managers together: the lease runs
+	defer cancel()
 	a, err := w.client.do(ctx, k)
 	switch {
 	case err != nil:

@@ -39,7 +39,7 @@ type Flags struct {
 	Version         bool
 	Flush           bool
 	Config          string
-	Manager         string
+	Managers        addresses
 	FindManager     bool
 	Register        bool
 	RestartExitCode int // -1 = not given
@@ -52,7 +52,11 @@ func ParseFlags(args []string, stderr io.Writer) (Flags, error) {
 	fs.SetOutput(stderr)
 	fs.BoolVar(&f.Version, "version", false, "show the version and end")
 	fs.BoolVar(&f.Flush, "flush", false, "deliver what the last run could not, sign off and end")
-	fs.StringVar(&f.Manager, "manager", "", "`URL` of the Manager, instead of the configured one")
+	fs.Func("manager", "`URL` of the Manager, instead of the configured one; several Managers of one farm with commas between\nthem, or one option each", func(text string) error {
+		_, err := managerAddresses(append(f.Managers, text))
+		f.Managers = append(f.Managers, text)
+		return err
+	})
 	fs.StringVar(&f.Config, "config", ConfigFile, "read the configuration from `PATH`")
 	fs.BoolVar(&f.FindManager, "find-manager", false, "find a Manager in the local network, print its address and end")
 	fs.BoolVar(&f.Register, "register", false, "register as a new Worker, even if this one is registered, and end")
@@ -171,8 +175,11 @@ func options(flags Flags, getenv func(string) string, log *slog.Logger) (Options
 	if flags.RestartExitCode >= 0 {
 		o.RestartExitCode = flags.RestartExitCode
 	}
-	if flags.Manager != "" {
-		o.Managers = []string{flags.Manager}
+	if text := getenv("FLAMENCO_MANAGER"); len(o.Managers) == 0 && text != "" {
+		o.Managers = []string{text}
+	}
+	if len(flags.Managers) > 0 {
+		o.Managers = flags.Managers
 	}
 	if o.Name, err = workerName(config, getenv); err != nil {
 		return Options{}, err

@@ -28,7 +28,8 @@ func (w *Worker) sendPicture(ctx context.Context, of preview.Output, jpeg []byte
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", preview.ErrLater, err)
-	case a.status == http.StatusTooManyRequests:
+	case a.status == http.StatusTooManyRequests, a.status == http.StatusBadGateway, a.status == http.StatusServiceUnavailable,
+		a.status == http.StatusGatewayTimeout:
 		return fmt.Errorf("%w: %w", preview.ErrLater, a.problem())
 	case a.status >= http.StatusMultipleChoices:
 		return a.problem()

@@ -62,11 +62,29 @@ type reporter struct {
 	kick     chan struct{} // there is something pending
 }
 
-func newReporter(box *outbox.Box, log *slog.Logger, r *run) *reporter {
-	return &reporter{
+// numbering is how far the updates of an assignment are numbered.
+type numbering struct {
+	assignment string
+	sequence   int64
+}
+
+// newReporter makes a reporter for a run. A task that is handed out again under the same assignment, after it was stopped,
+// goes on with the numbers of the last time: the Manager takes no number twice.
+func newReporter(box *outbox.Box, log *slog.Logger, r *run, before numbering) *reporter {
+	made := &reporter{
 		box: box, log: log, task: r.task.ID, id: r.assignment, in: r.session,
 		kick: make(chan struct{}, 1),
 	}
+	if before.assignment == r.assignment {
+		made.sequence = before.sequence
+	}
+	return made
+}
+
+func (r *reporter) numbering() numbering {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return numbering{r.id, r.sequence}
 }
 
 // run sends what is pending when its time has come.

@@ -25,7 +25,7 @@ func TestOutputThatIsLeftOutIsNeverItsEnd(t *testing.T) {
 	if kept, err := box.Append(backlog); err != nil || !kept {
 		t.Fatalf("Append: kept %v, %v", kept, err)
 	}
-	r := newReporter(box, slog.New(slog.DiscardHandler), &run{task: assignedTask{ID: "t"}, assignment: "a"})
+	r := newReporter(box, slog.New(slog.DiscardHandler), &run{task: assignedTask{ID: "t"}, assignment: "a"}, numbering{})
 	const lines, width = 20000, 50
 	for i := range lines {
 		r.line(fmt.Sprintf("%0*d", width-1, i))

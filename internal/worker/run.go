@@ -70,7 +70,8 @@ func (w *Worker) perform(ctx context.Context, r *run) error {
 	running, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	r.cancel = cancel
 	settled := w.stopping(ctx, r)
-	r.report = newReporter(w.box, log, r)
+	r.report = newReporter(w.box, log, r, w.numbered)
+	defer func() { w.numbered = r.report.numbering() }()
 	w.setRunning(r)
 	commands, err := decode(r.task)
 	if err == nil {

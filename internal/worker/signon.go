@@ -41,14 +41,14 @@ func (w *Worker) signOn(ctx context.Context) (farm.WorkerStatus, error) {
 			if registered {
 				return "", fmt.Errorf("sign on as the Worker that was registered just now: %w", err)
 			}
-			w.log.Warn("the Manager does not know this Worker, registering anew", "manager", w.client.address(), "error", err)
+			w.log.Warn("the Manager does not know this Worker, registering anew", "manager", w.client.managers.all(), "error", err)
 			if err := w.register(ctx); err != nil {
 				return "", err
 			}
 			registered = true
 			continue
 		}
-		w.log.Warn("cannot sign on, trying again", "manager", w.client.address(), "error", err)
+		w.log.Warn("cannot sign on, trying again", "manager", w.client.managers.all(), "error", err)
 		if err := pause.Wait(ctx); err != nil {
 			return "", err
 		}
@@ -59,9 +59,8 @@ var errForbidden = errors.New("not allowed")
 
 // trySignOn asks for a session, always for the same one until it has begun: a request that was given up may still arrive.
 func (w *Worker) trySignOn(ctx context.Context, session string) (farm.WorkerStatus, error) {
-	manager, start := w.client.address(), time.Now()
-	a, err := w.client.do(ctx, call{
-		method: http.MethodPost, path: "/worker/sign-on", stored: true, // without the session before
+	k := call{
+		method: http.MethodPost, path: "/worker/sign-on", signOn: true, stored: true, // without the session before
 		body: map[string]any{
 			"name":                 w.opts.Name,
 			"supported_task_types": w.opts.TaskTypes,
@@ -69,7 +68,8 @@ func (w *Worker) trySignOn(ctx context.Context, session string) (farm.WorkerStat
 			"can_restart":          w.opts.RestartExitCode != 0,
 			"session":              session,
 		},
-	})
+	}
+	a, err := w.client.do(ctx, k)
 	switch {
 	case err != nil:
 		return "", err
@@ -85,8 +85,8 @@ func (w *Worker) trySignOn(ctx context.Context, session string) (farm.WorkerStat
 	session = a.header.Get(headerSession)
 	seconds, _ := strconv.ParseFloat(a.header.Get(headerLease), 64) // none, or rubbish: no lease
 	lease := time.Duration(seconds * float64(time.Second))
-	w.client.begin(session, lease, start)
-	w.log.Info("signed on", "manager", manager, "worker", w.client.identity().ID, "name", w.opts.Name, "status", state,
+	w.client.begin(session, lease, k, a)
+	w.log.Info("signed on", "manager", a.manager, "worker", w.client.identity().ID, "name", w.opts.Name, "status", state,
 		"lease", lease, "upstream", session == "")
 	return state, nil
 }
@@ -123,11 +123,11 @@ func (w *Worker) register(ctx context.Context) error {
 		case err == nil && a.status == http.StatusOK:
 			return w.adopt(a, secret)
 		case err == nil && !a.later():
-			return fmt.Errorf("register with %s: %w", w.client.address(), a.problem())
+			return fmt.Errorf("register: %w", a.problem())
 		case err == nil:
 			err = a.problem()
 		}
-		w.log.Warn("cannot register, trying again", "manager", w.client.address(), "error", err)
+		w.log.Warn("cannot register, trying again", "manager", w.client.managers.all(), "error", err)
 		if err := pause.Wait(ctx); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (w *Worker) adopt(a answer, secret string) error {
 		return err
 	}
 	w.client.identify(creds)
-	w.log.Info("registered", "manager", w.client.address(), "worker", creds.ID)
+	w.log.Info("registered", "manager", a.manager, "worker", creds.ID)
 	return nil
 }
 
@@ -159,6 +159,8 @@ func (w *Worker) signOff(ctx context.Context) {
 	if !w.signedOn {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*w.timing.signOff)
+	defer cancel()
 	a, err := w.client.do(ctx, call{method: http.MethodPost, path: "/worker/sign-off", timeout: w.timing.signOff})
 	if err == nil && a.status >= 300 {
 		err = a.problem()

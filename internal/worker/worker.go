@@ -36,7 +36,7 @@ const outboxFile = "flamenco-worker.sqlite"
 
 // Options say what a Worker is.
 type Options struct {
-	Managers        []string // base addresses, tried in this order; at least one
+	Managers        []string // base addresses of the Managers of one farm, tried in this order; at least one
 	Home            string   // folder of its own
 	Name            string
 	TaskTypes       []string // none = the four built-in ones
@@ -63,6 +63,7 @@ type Worker struct {
 	checker *checker
 
 	pictures *preview.Uploader
+	numbered numbering // of the task before
 
 	signedOn bool
 	mu       sync.Mutex
@@ -101,13 +102,9 @@ func New(opts Options) (*Worker, error) {
 	if len(opts.Managers) == 0 {
 		return nil, errors.New("the Worker needs the address of a Manager")
 	}
-	managers := make([]string, 0, len(opts.Managers))
-	for _, text := range opts.Managers {
-		address, err := managerAddress(text)
-		if err != nil {
-			return nil, err
-		}
-		managers = append(managers, address)
+	managers, err := managerAddresses(opts.Managers)
+	if err != nil {
+		return nil, err
 	}
 	if len(opts.TaskTypes) == 0 {
 		opts.TaskTypes = defaultTaskTypes()
@@ -116,7 +113,7 @@ func New(opts Options) (*Worker, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	agent := fmt.Sprintf("Flamenco/%s (%s)", version.Version, version.Commit)
-	w := &Worker{opts: opts, log: opts.Log, timing: defaultTiming(), client: newClient(managers, agent), checker: newChecker(opts.Checks)}
+	w := &Worker{opts: opts, log: opts.Log, timing: defaultTiming(), client: newClient(managers, agent, opts.Log), checker: newChecker(opts.Checks)}
 	w.pictures = preview.New(preview.Options{
 		Log: opts.Log, Home: opts.Home, Send: w.sendPicture,
 		FFmpeg: func() (string, error) { return command.FindFFmpeg("ffmpeg", "") },
@@ -206,6 +203,11 @@ func (w *Worker) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	meeting, stop := context.WithCancel(ctx)
+	var met sync.WaitGroup
+	defer met.Wait()
+	defer stop()
+	met.Go(func() { w.client.meet(meeting) })
 	if w.opts.FlushOnly {
 		return w.box.WaitEmpty(ctx)
 	}
