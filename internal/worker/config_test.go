@@ -84,14 +84,66 @@ func TestManagerAddressesAreForgiving(t *testing.T) {
 		" http://farm:8080/ ": "http://farm:8080",
 		"https://farm/flam/":  "https://farm/flam",
 		"192.168.3.4":         "http://192.168.3.4",
+		"http://[::1]:8080":   "http://[::1]:8080",
 		"ftp://farm":          "",
 		"http://":             "",
+		"http://:8080":        "",
+		"":                    "",
+		"http://me:pw@farm":   "",
+		"http://farm/?a=b":    "",
+		"farm:port":           "",
 	} {
 		got, err := managerAddress(text)
 		if got != want || (err != nil) != (want == "") {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
+}
+
+func TestManagersComeFromTheCommandLineTheFileOrTheEnvironment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, ConfigFile)
+	for _, c := range []struct{ args, text, env, want, problem string }{
+		{want: "[]"},
+		{env: "e1, e2", want: "[http://e1 http://e2]"},
+		{text: "manager_url: f1,f2\n", env: "e1", want: "[http://f1 http://f2]"},
+		{text: "manager_url:\n- f1:1\n- https://f2/farm/\n", want: "[http://f1:1 https://f2/farm]"},
+		{args: "-manager a -manager b,c", text: "manager_url: f1\n", env: "e1", want: "[http://a http://b http://c]"},
+		{args: "-manager a,,b", problem: "empty"},
+		{args: "-manager a -manager http://a/", problem: "http://a is there twice"},
+		{text: "manager_url: [a, ftp://b]\n", problem: ConfigFile + ": manager_url: \"ftp://b\" is not the address"},
+		{text: "manager_url: {a: b}\n", problem: "line 1"},
+		{text: "manager_url: [" + strings.Repeat("a, ", 3) + "]\n", problem: "twice"},
+		{env: "a b", problem: "\"http://a b\""},
+		{env: strings.Join([]string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q"}, ","), problem: "17 addresses are too many"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := managersOf(append(strings.Fields(c.args), "-config", file), map[string]string{"FLAMENCO_HOME": dir, "FLAMENCO_MANAGER": c.env})
+		if c.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), c.problem) {
+				t.Errorf("%+v: %v", c, err)
+			}
+			continue
+		}
+		if err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("%+v: %v, %v", c, got, err)
+		}
+	}
+}
+
+func managersOf(args []string, env map[string]string) ([]string, error) {
+	flags, err := ParseFlags(args, io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	o, err := options(flags, func(name string) string { return env[name] }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return managerAddresses(o.Managers)
 }
 
 func TestHomeAndNameComeFromTheEnvironment(t *testing.T) {

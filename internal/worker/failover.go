@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,10 +18,10 @@ func (a answer) elsewhere() bool {
 	switch {
 	case a.status == http.StatusConflict: // said by Managers only, and not always with a body
 		return false
-	case a.status == http.StatusOK, a.status >= http.StatusMultipleChoices:
+	case a.status == http.StatusOK, a.status >= http.StatusBadRequest:
 		return a.status >= http.StatusInternalServerError || !a.fromManager()
 	}
-	return false
+	return a.status >= http.StatusMultipleChoices
 }
 
 // stranger reports whether a Manager does not know the Worker, or nothing of Workers at all.
@@ -34,6 +35,9 @@ func (c *client) do(ctx context.Context, k call) (answer, error) {
 	var failure, refusal *outcome
 	round := c.managers.round()
 	for i, e := range round {
+		if i > 0 && !c.managers.stillFit(e) { // a request may be held for long
+			continue
+		}
 		o := c.at(ctx, e, k, len(round)-i)
 		switch {
 		case o.err != nil && ctx.Err() != nil:
@@ -41,7 +45,7 @@ func (c *client) do(ctx context.Context, k call) (answer, error) {
 		case o.refused:
 			refusal = &o
 		case o.failed:
-			c.managers.failed(e, o.trouble())
+			c.managers.failed(e, o.trouble(), o.err != nil)
 			failure = failure.and(o)
 		default:
 			c.managers.worked(e, i > 0)
@@ -153,6 +157,9 @@ func (c *client) meet(ctx context.Context) {
 func (c *client) once(ctx context.Context, e *endpoint, k call, left int) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, share(ctx, k.timeout, left))
 	defer cancel()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	defer c.managers.calling(e, leave)()
 	c.mu.Lock()
 	creds, session := c.creds, c.session
 	c.mu.Unlock()
@@ -166,6 +173,9 @@ func (c *client) once(ctx context.Context, e *endpoint, k call, left int) (answe
 	}
 	start := time.Now()
 	resp, err := c.http.Do(req)
+	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
+		return answer{}, fmt.Errorf("reach %s: %w", e.base, errLeft)
+	}
 	if err != nil {
 		return answer{}, fmt.Errorf("reach the Manager: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,7 +49,9 @@ type fakeManager struct {
 	status  farm.WorkerStatus // answered to a sign-on
 	request farm.WorkerStatus // pending request, "" = none
 	tasks   []fakeTask        // to be handed out
+	given   map[string]givenTask
 	session int
+	begun   map[string]int // sessions by what a Worker called them
 	calls   []fakeCall
 	on      map[string]func(w http.ResponseWriter, c fakeCall) bool
 	changed chan struct{}
@@ -60,6 +63,12 @@ type fakeTask struct {
 	commands     []map[string]any
 }
 
+// givenTask is a task that a Worker got after so many calls.
+type givenTask struct {
+	fakeTask
+	after int
+}
+
 // fakeCall is a call that came in. What is the last part of its path, or update, or may-i-run.
 type fakeCall struct {
 	what   string
@@ -68,12 +77,13 @@ type fakeCall struct {
 	header http.Header
 	body   string
 	update update
+	host   string // that was called
 }
 
 func newFake(t *testing.T, lease int) *fakeManager {
 	t.Helper()
 	f := &fakeManager{
-		lease: lease, secrets: map[string]string{}, status: farm.WorkerAwake,
+		lease: lease, secrets: map[string]string{}, status: farm.WorkerAwake, begun: map[string]int{}, given: map[string]givenTask{},
 		on: map[string]func(http.ResponseWriter, fakeCall) bool{}, changed: make(chan struct{}),
 	}
 	f.server = httptest.NewServer(f)
@@ -83,7 +93,7 @@ func newFake(t *testing.T, lease int) *fakeManager {
 
 func (f *fakeManager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	c := fakeCall{header: r.Header, body: string(body)}
+	c := fakeCall{header: r.Header, body: string(body), host: r.Host}
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v3/worker/"), "/")
 	c.what = parts[len(parts)-1]
 	if parts[0] == "task" && len(parts) > 1 {
@@ -122,8 +132,13 @@ func (f *fakeManager) answer(w http.ResponseWriter, r *http.Request, c fakeCall)
 		answerJSON(w, 200, map[string]any{"uuid": id})
 	case "sign-on":
 		if f.lease > 0 {
-			f.session++
-			w.Header().Set(headerSession, "session-"+strconv.Itoa(f.session))
+			var body struct{ Session string }
+			_ = json.Unmarshal([]byte(c.body), &body)
+			if f.begun[body.Session] == 0 {
+				f.session++
+				f.begun[body.Session] = f.session
+			}
+			w.Header().Set(headerSession, "session-"+strconv.Itoa(f.begun[body.Session]))
 			w.Header().Set(headerLease, strconv.Itoa(f.lease))
 		}
 		answerJSON(w, 200, map[string]any{"status_requested": f.status})
@@ -137,8 +152,8 @@ func (f *fakeManager) answer(w http.ResponseWriter, r *http.Request, c fakeCall)
 		f.request = ""
 		w.WriteHeader(204)
 	case "task":
-		f.hold(r.Context())
-		f.answerTask(w)
+		f.hold(r.Context(), c.user)
+		f.answerTask(w, c.user)
 	case "may-i-run":
 		answerJSON(w, 200, map[string]any{"mayKeepRunning": true, "reason": ""})
 	default:
@@ -147,10 +162,10 @@ func (f *fakeManager) answer(w http.ResponseWriter, r *http.Request, c fakeCall)
 }
 
 // hold waits with the lock until there is something to say.
-func (f *fakeManager) hold(ctx context.Context) {
+func (f *fakeManager) hold(ctx context.Context, user string) {
 	limit := time.NewTimer(2 * time.Second)
 	defer limit.Stop()
-	for len(f.tasks) == 0 && f.request == "" && ctx.Err() == nil {
+	for len(f.tasks) == 0 && !f.unheard(user) && f.request == "" && ctx.Err() == nil {
 		changed := f.changed
 		f.mu.Unlock()
 		over := false
@@ -167,13 +182,23 @@ func (f *fakeManager) hold(ctx context.Context) {
 	}
 }
 
-func (f *fakeManager) answerTask(w http.ResponseWriter) {
+// unheard is whether nothing was heard yet of the task that a Worker got last: the answer may have been lost.
+func (f *fakeManager) unheard(user string) bool {
+	last, ok := f.given[user]
+	return ok && !slices.ContainsFunc(f.calls[last.after:], func(c fakeCall) bool { return c.what == "update" && c.task == last.id })
+}
+
+func (f *fakeManager) answerTask(w http.ResponseWriter, user string) {
+	if f.unheard(user) {
+		f.tasks = append([]fakeTask{f.given[user].fakeTask}, f.tasks...)
+	}
 	switch {
 	case f.request != "":
 		answerJSON(w, 423, map[string]any{"status_requested": f.request})
 	case len(f.tasks) > 0:
 		task := f.tasks[0]
 		f.tasks = f.tasks[1:]
+		f.given[user] = givenTask{task, len(f.calls)}
 		if f.lease > 0 {
 			w.Header().Set(headerAssignment, "assignment-of-"+task.id)
 			w.Header().Set(headerOnDisconnect, task.onDisconnect)

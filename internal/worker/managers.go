@@ -4,6 +4,7 @@ package worker
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -23,22 +24,26 @@ type managers struct {
 	mu    sync.Mutex
 	order []*endpoint // the one to ask first at the front
 	inUse string      // address of the one that answered last; "" = none has answered yet
+
+	numbers int // of calls
 }
 
 // endpoint is one of them. Its fields are guarded by the lock of its managers.
 type endpoint struct {
 	base    string
-	known   bool      // it has taken our identity
-	session string    // the session that it is known to share
-	trouble error     // why the last call to it failed
-	fault   string    // why it is not used, "" = it is
-	until   time.Time // when a fault is looked at again
+	known   bool                            // it has taken our identity
+	session string                          // the session that it is known to share
+	trouble error                           // why the last call to it failed
+	silent  bool                            // it gave no answer then
+	calls   map[int]context.CancelCauseFunc // to it, on their way
+	fault   string                          // why it is not used, "" = it is
+	until   time.Time                       // when a fault is looked at again
 }
 
 func newManagers(bases []string, log *slog.Logger) *managers {
 	m := &managers{log: log}
 	for _, base := range bases {
-		m.order = append(m.order, &endpoint{base: base})
+		m.order = append(m.order, &endpoint{base: base, calls: map[int]context.CancelCauseFunc{}})
 	}
 	return m
 }
@@ -53,10 +58,9 @@ func (m *managers) several() bool {
 func (m *managers) round() []*endpoint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
 	var fit []*endpoint
 	for _, e := range m.order {
-		if e.fault == "" || now.After(e.until) {
+		if e.fit() {
 			fit = append(fit, e)
 		}
 	}
@@ -66,11 +70,13 @@ func (m *managers) round() []*endpoint {
 	return fit
 }
 
-// address is that of the Manager in use, or of the one to be tried first.
-func (m *managers) address() string {
+func (e *endpoint) fit() bool { return e.fault == "" || time.Now().After(e.until) }
+
+// stillFit is whether nothing was found against a Manager meanwhile.
+func (m *managers) stillFit(e *endpoint) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return cmp.Or(m.inUse, m.order[0].base)
+	return e.fit()
 }
 
 // all are the addresses, for people.
@@ -85,10 +91,10 @@ func (m *managers) all() string {
 }
 
 // failed puts a Manager behind the others. One that was left already keeps its place.
-func (m *managers) failed(e *endpoint, trouble error) {
+func (m *managers) failed(e *endpoint, trouble error, silent bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e.trouble = trouble
+	e.trouble, e.silent = trouble, silent
 	if m.order[0] == e {
 		m.order = append(m.order[1:], e)
 	}
@@ -106,11 +112,39 @@ func (m *managers) worked(e *endpoint, stoodIn bool) {
 		return
 	}
 	for _, before := range m.order {
-		if before.base == m.inUse {
-			m.log.Warn("using another Manager from now on", "manager", e.base, "before", before.base, "reason", before.trouble)
+		if before.base != m.inUse {
+			continue
+		}
+		m.log.Warn("using another Manager from now on", "manager", e.base, "before", before.base, "reason", before.trouble)
+		if before.silent {
+			before.giveUp()
 		}
 	}
 	m.inUse = e.base
+}
+
+// errLeft is the end of a call to a Manager that was found silent by another call.
+var errLeft = errors.New("the Manager does not answer")
+
+// giveUp breaks the calls that wait for an answer, so that they are made elsewhere at once.
+func (e *endpoint) giveUp() {
+	for _, cancel := range e.calls {
+		cancel(errLeft)
+	}
+}
+
+// calling notes a call, which cancel ends, until done is called.
+func (m *managers) calling(e *endpoint, cancel context.CancelCauseFunc) (done func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.numbers++
+	number := m.numbers
+	e.calls[number] = cancel
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(e.calls, number)
+	}
 }
 
 // refuse leaves a Manager alone for a while that is none of this farm. It is told once for each reason.
@@ -119,7 +153,7 @@ func (m *managers) refuse(e *endpoint, fault string) {
 	news := e.fault != fault
 	e.fault, e.until = fault, time.Now().Add(faultRest)
 	m.mu.Unlock()
-	m.failed(e, errors.New(fault))
+	m.failed(e, errors.New(fault), false)
 	if news {
 		m.log.Error("a Manager of the list is not used: all must be Managers of one farm, with the same database",
 			"manager", e.base, "reason", fault)
@@ -171,7 +205,7 @@ func (m *managers) shares(e *endpoint, session string) bool {
 func (m *managers) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i, e := range m.order {
-		m.order[i] = &endpoint{base: e.base}
+	for _, e := range m.order {
+		e.known, e.session, e.fault = false, "", ""
 	}
 }
