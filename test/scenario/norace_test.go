@@ -4,4 +4,7 @@
 
 package scenario
 
-const manyTasksCount = 5000
+const (
+	manyTasksCount   = 5000
+	lostManagerTasks = 500
+)

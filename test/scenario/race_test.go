@@ -4,5 +4,8 @@
 
 package scenario
 
-// manyTasksCount is smaller under the race detector, which makes the databases ten times as slow.
-const manyTasksCount = 1000
+// There are fewer tasks under the race detector, which makes the databases ten times as slow.
+const (
+	manyTasksCount   = 1000
+	lostManagerTasks = 150
+)

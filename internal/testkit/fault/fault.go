@@ -29,6 +29,21 @@ type Plan struct {
 	Delay time.Duration
 }
 
+// State is what a proxy does at once with all its connections, beside what the plan says.
+type State int
+
+// The states of a proxy.
+const (
+	// Open passes everything on. Connections that have lost something are reset.
+	Open State = iota
+	// Closed resets connections, new and old, as when the target has ended.
+	Closed
+	// Silent takes connections and bytes, and passes nothing on, as when the target's machine has lost its power.
+	Silent
+	// Mute passes on what clients say and loses the answers.
+	Mute
+)
+
 // Proxy passes connections on to a target.
 type Proxy struct {
 	listener net.Listener
@@ -37,7 +52,8 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	dice  *rand.Rand
-	open  map[net.Conn]struct{}
+	open  map[net.Conn]*fate
+	state State
 	hurt  int // connections that did not end by themselves
 	ended bool
 	all   sync.WaitGroup
@@ -51,7 +67,7 @@ func New(t testing.TB, target string, plan Plan) *Proxy {
 		t.Fatal(err)
 	}
 	p := &Proxy{
-		listener: listener, target: target, plan: plan, open: map[net.Conn]struct{}{},
+		listener: listener, target: target, plan: plan, open: map[net.Conn]*fate{},
 		dice: rand.New(rand.NewPCG(plan.Seed, 1)), //nolint:gosec // a test wants the same dice again
 	}
 	p.all.Go(p.accept)
@@ -67,6 +83,18 @@ func (p *Proxy) Hurt() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.hurt
+}
+
+// Set makes the proxy take a state.
+func (p *Proxy) Set(s State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = s
+	for c, f := range p.open {
+		if s == Closed || (s == Open && f.lossy) {
+			reset(c)
+		}
+	}
 }
 
 func (p *Proxy) close() {
@@ -97,28 +125,30 @@ func (p *Proxy) pass(near net.Conn) {
 		reset(near)
 		return
 	}
-	if !p.add(near, far) {
+	f := p.drawFate()
+	if !p.add(f, near, far) {
 		return
 	}
-	f := p.drawFate()
 	done := make(chan struct{}, 2)
-	go p.copy(far, near, f, done)
-	go p.copy(near, far, f, done)
+	go p.copy(far, near, f, false, done)
+	go p.copy(near, far, f, true, done)
 	<-done
 	p.end(near, far)
 	<-done
 }
 
-func (p *Proxy) add(conns ...net.Conn) bool {
+func (p *Proxy) add(f *fate, conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	unwanted := p.ended || p.state == Closed
 	for _, c := range conns {
-		p.open[c] = struct{}{}
-		if p.ended {
+		if unwanted {
 			reset(c)
+			continue
 		}
+		p.open[c] = f
 	}
-	return !p.ended
+	return !unwanted
 }
 
 func (p *Proxy) end(conns ...net.Conn) {
@@ -135,6 +165,7 @@ type fate struct {
 	left    int // bytes until then; both directions draw on it
 	healthy bool
 	silent  bool
+	lossy   bool // it has lost bytes to the state of the proxy
 }
 
 func (p *Proxy) drawFate() *fate {
@@ -146,6 +177,16 @@ func (p *Proxy) drawFate() *fate {
 	}
 	p.hurt++
 	return &fate{left: p.dice.IntN(p.plan.Bytes), silent: n >= p.plan.Cut}
+}
+
+// loses tells whether the state of the proxy makes bytes vanish, in the direction of answers or the other one.
+func (p *Proxy) loses(f *fate, answers bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == Silent || (p.state == Mute && answers) {
+		f.lossy = true
+	}
+	return f.lossy
 }
 
 // spend takes n bytes from what a connection may still pass on, and returns how many of them it may.
@@ -169,13 +210,16 @@ func (p *Proxy) delay() time.Duration {
 	return time.Duration(p.dice.Int64N(int64(p.plan.Delay)))
 }
 
-func (p *Proxy) copy(to, from net.Conn, f *fate, done chan<- struct{}) {
+func (p *Proxy) copy(to, from net.Conn, f *fate, answers bool, done chan<- struct{}) {
 	defer func() { done <- struct{}{} }()
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buffer)
 		if d := p.delay(); d > 0 {
 			<-time.After(d)
+		}
+		if n > 0 && p.loses(f, answers) {
+			continue
 		}
 		passed := p.spend(f, n)
 		if _, err := to.Write(buffer[:passed]); err != nil {
