@@ -50,7 +50,13 @@ func (g *globalOptions) connect(ctx context.Context) (*client.Client, error) {
 			}
 		}
 	}
-	made, err := client.New(address, client.WithUserAgent("Flamenco/"+version.Version+" (command line)"), client.WithRetryNotice(trouble))
+	switched := func(from, to string, reason error) {
+		if !g.json {
+			fmt.Fprintln(g.streams.Err, style.dim(fmt.Sprintf("%s is left: %v; using %s", from, reason, to)))
+		}
+	}
+	made, err := client.New(address, client.WithUserAgent("Flamenco/"+version.Version+" (command line)"),
+		client.WithRetryNotice(trouble), client.WithSwitchNotice(switched))
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -13,15 +13,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"flamenco.farm/pkg/api"
 )
 
-// Client makes calls to one Manager. It may be used by several goroutines at once.
+// Client makes calls to the Manager of a farm, or to one of several. It may be used by several goroutines at once.
 type Client struct {
-	base string
+	base string // that requests are made for
 	api  *api.Client
 	http *retrier
 }
@@ -52,14 +53,27 @@ func WithRetryNotice(notice func(reason error, wait time.Duration)) Option {
 	return func(r *retrier) { r.notice = notice }
 }
 
+// WithSwitchNotice has notice called when another Manager is used from now on, with the reason.
+func WithSwitchNotice(notice func(from, to string, reason error)) Option {
+	return func(r *retrier) { r.switched = notice }
+}
+
 // New returns a client for the Manager at the address, which may leave out the scheme: "farm:8080" is "http://farm:8080".
+// Several Managers of one farm have commas between them; the first that answers is used until it does not any more.
 // Nothing is sent before the first call.
 func New(address string, opts ...Option) (*Client, error) {
-	base, err := baseURL(address)
-	if err != nil {
-		return nil, err
+	var bases []string
+	for _, one := range strings.Split(address, ",") {
+		base, err := baseURL(strings.TrimSpace(one))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(bases, base) {
+			bases = append(bases, base)
+		}
 	}
-	r := &retrier{next: defaultHTTPClient(), patience: 2 * time.Minute, userAgent: "Flamenco-Go-Client", base: base}
+	base := bases[0]
+	r := &retrier{next: defaultHTTPClient(), patience: 2 * time.Minute, userAgent: "Flamenco-Go-Client", bases: bases}
 	for _, opt := range opts {
 		opt(r)
 	}
@@ -70,8 +84,8 @@ func New(address string, opts ...Option) (*Client, error) {
 	return &Client{base: base, api: generated, http: r}, nil
 }
 
-// URL is the address of the Manager, without a slash at its end.
-func (c *Client) URL() string { return c.base }
+// URL is the address of the Manager in use, without a slash at its end.
+func (c *Client) URL() string { return c.http.bases[c.http.current.Load()] }
 
 func baseURL(address string) (string, error) {
 	if !strings.Contains(address, "://") {

@@ -9,7 +9,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -25,13 +27,17 @@ const (
 // A request that only reads, or that sets something to a value, is repeated after any broken connection. A POST may have
 // been carried out before the connection broke, so it is repeated only when it was certainly not: the connection was
 // refused, or the Manager said 429 or 503. That is why a job is never submitted twice.
+//
+// With several Managers a request that may be repeated goes to each of them before there is any waiting.
 type retrier struct {
 	next      *http.Client
-	base      string
+	bases     []string // of the Managers; requests are made for the first
 	userAgent string
 	patience  time.Duration
 	notice    func(reason error, wait time.Duration)
-	reached   atomic.Bool // the Manager has answered before
+	switched  func(from, to string, reason error)
+	current   atomic.Int32 // which of them is in use
+	reached   atomic.Bool  // a Manager has answered before
 }
 
 // Do makes the retrier the transport of the generated client.
@@ -39,8 +45,13 @@ func (r *retrier) Do(req *http.Request) (*http.Response, error) {
 	req.Header.Set("User-Agent", r.userAgent)
 	ctx := req.Context()
 	started := time.Now()
+	inUse := r.current.Load()
+	var why error // the one in use was left
 	for try := 0; ; try++ {
-		resp, err := r.next.Do(req)
+		at := (int(inUse) + try) % len(r.bases)
+		last := (try+1)%len(r.bases) == 0 // of a round
+		sent := r.readdress(req, at)
+		resp, err := r.next.Do(sent)
 		if err == nil {
 			r.reached.Store(true)
 		}
@@ -48,15 +59,25 @@ func (r *retrier) Do(req *http.Request) (*http.Response, error) {
 			drop(resp)
 			return nil, ctx.Err()
 		}
-		asked, reason := r.whyAgain(req, resp, err)
+		asked, reason := r.whyAgain(sent, resp, err)
 		if reason == nil {
+			r.use(inUse, int32(at), why, err) //nolint:gosec // an index of a list that somebody has typed
 			return r.giveUp(resp, err)
 		}
-		wait := max(backOff(try), asked)
-		if time.Since(started)+wait > r.limit(err) || !rewind(req) {
+		if try == 0 {
+			why = reason
+		}
+		wait := time.Duration(0)
+		if last {
+			wait = max(backOff(try/len(r.bases)), asked)
+		}
+		if (last && time.Since(started)+wait > r.limit(err)) || !rewind(req) {
 			return r.giveUp(resp, err)
 		}
 		drop(resp)
+		if !last {
+			continue
+		}
 		if r.notice != nil && r.reached.Load() {
 			r.notice(reason, wait)
 		}
@@ -66,11 +87,36 @@ func (r *retrier) Do(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// readdress is the request for another Manager. One to a foreign address, as of a log kept elsewhere, stays as it is.
+func (r *retrier) readdress(req *http.Request, at int) *http.Request {
+	rest, ours := strings.CutPrefix(req.URL.String(), r.bases[0]+"/")
+	if at == 0 || !ours {
+		return req
+	}
+	to, err := url.Parse(r.bases[at] + "/" + rest)
+	if err != nil {
+		return req
+	}
+	again := req.WithContext(req.Context()) // a copy
+	again.URL, again.Host = to, to.Host
+	return again
+}
+
+// use notes that a Manager has answered, unless another call did that.
+func (r *retrier) use(before, at int32, why, err error) {
+	if err != nil || before == at || !r.current.CompareAndSwap(before, at) {
+		return
+	}
+	if r.switched != nil {
+		r.switched(r.bases[before], r.bases[at], why)
+	}
+}
+
 // whyAgain is the wait that the Manager asked for, and the reason to repeat the request, nil when it is done with.
 func (r *retrier) whyAgain(req *http.Request, resp *http.Response, err error) (asked time.Duration, reason error) {
 	if err != nil {
 		if repeatable(req) || neverSent(err) {
-			return 0, &UnreachableError{URL: r.base, Err: err}
+			return 0, r.unreachable(err)
 		}
 		return 0, nil
 	}
@@ -80,8 +126,16 @@ func (r *retrier) whyAgain(req *http.Request, resp *http.Response, err error) (a
 	switch resp.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return retryAfter(resp), errors.New("the Manager is busy")
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		if len(r.bases) > 1 && repeatable(req) {
+			return 0, errors.New("the Manager is not reached by what is in front of it")
+		}
 	}
 	return 0, nil
+}
+
+func (r *retrier) unreachable(err error) error {
+	return &UnreachableError{URL: strings.Join(r.bases, ", "), Err: err}
 }
 
 func (r *retrier) limit(err error) time.Duration {
@@ -93,7 +147,7 @@ func (r *retrier) limit(err error) time.Duration {
 
 func (r *retrier) giveUp(resp *http.Response, err error) (*http.Response, error) {
 	if err != nil {
-		return nil, &UnreachableError{URL: r.base, Err: err}
+		return nil, r.unreachable(err)
 	}
 	return resp, nil
 }

@@ -226,7 +226,8 @@ func TestAddressesAreReadAsPeopleWriteThem(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
 		"farm:8080": "http://farm:8080", "http://farm/": "http://farm", "https://farm/flamenco/": "https://farm/flamenco",
-		"farm": "http://farm", "ftp://farm": "", "http://": "", "http://a b": "",
+		"farm": "http://farm", "ftp://farm": "", "http://": "", "http://a b": "", "farm,": "",
+		"farm:1, http://farm:1/,other": "http://farm:1",
 	} {
 		c, err := New(address)
 		switch {
