@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/worker/preview"
 )
 
 // door is one of several Managers that share a fake's farm.
@@ -333,6 +334,32 @@ func TestAManagerOfFlamenco3IsLeftOnlyWhenItIsGone(t *testing.T) {
 	}
 	if lines := log.saying(notUsed); len(lines) != 1 {
 		t.Errorf("the log has\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+func TestAPictureGoesToTheNextManagerOrWaits(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, 60)
+	a, b := f.door(t), f.door(t)
+	opts := f.options(t)
+	opts.Managers = []string{a.server.URL, b.server.URL}
+	w, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.client.close)
+	w.client.identify(credentials{ID: "worker-1", Secret: "s"})
+	f.secrets["worker-1"] = "s"
+	send := func() error {
+		return w.sendPicture(t.Context(), preview.Output{TaskID: "t", Assignment: "x", Session: "s"}, []byte("jpeg"))
+	}
+	a.set(saysStatus(503, "Retry-After", "5"))
+	if err := send(); err != nil || f.await(t, "output-produced", 1, b.is).body != "jpeg" {
+		t.Errorf("sent: %v", err)
+	}
+	b.set(saysStatus(503))
+	if err := send(); !errors.Is(err, preview.ErrLater) {
+		t.Errorf("sent to nobody: %v", err)
 	}
 }
 

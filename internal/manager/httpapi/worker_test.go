@@ -69,6 +69,23 @@ func TestAWorkerRunsAJobToItsEnd(t *testing.T) {
 	s.want(204, request{method: "POST", path: "/api/v3/worker/sign-off", as: w})
 }
 
+func TestARequestForATaskThatArrivesLateDoublesNothing(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	w := s.register("w")
+	s.submit("1")
+	task, assignment := s.claim(w)
+	update := request{method: "POST", path: "/api/v3/worker/task/" + task.UUID, as: w, body: `{"log":"line one\n"}`, header: with(assignment, "X-Flamenco-Sequence", "1")}
+	s.want(204, update)
+	if again, _ := s.claim(w); again.UUID != task.UUID { // the Worker gave it up long ago, for one at another Manager
+		t.Errorf("got %s, want %s again", again.UUID, task.UUID)
+	}
+	s.want(204, update)
+	if tail := s.want(200, request{method: "GET", path: "/api/v3/tasks/" + task.UUID + "/logtail"}); strings.Count(tail.body, "line one\n") != 1 {
+		t.Errorf("log: %q", tail.body)
+	}
+}
+
 func TestAnUpdateThatComesTooLateIsRefusedOnlyToThoseWhoUnderstand(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
