@@ -40,17 +40,15 @@ type newWorker struct {
 
 // task is what a Worker is given.
 type task struct {
-	id, job, name, taskType, jobType    string
-	priority, jobPriority, done, steps  int
-	generation                          int64
-	commands                            []byte // as they are stored, which is how they are sent
-	jobRow, row                         int64
-	queued, active, completed, revision int64
+	id, job, name, taskType, jobType   string
+	priority, jobPriority, done, steps int
+	generation                         int64
+	commands                           []byte // as they are stored, which is how they are sent
+	jobRow, row                        int64
 }
 
 type update struct {
 	workerID, taskID, assignment string
-	sequence                     int64
 	body                         api.TaskUpdate
 }
 

@@ -187,3 +187,9 @@ function compileJob(job) {
 
 // ScriptFile is the name of the file of Script.
 var ScriptFile = strings.ReplaceAll(ScriptName, "-", "_") + ".js"
+
+// Answers returns once the Manager answers.
+func (p *Person) Answers(ctx context.Context) error {
+	_, err := p.Call(ctx, http.MethodGet, "/version", nil)
+	return err
+}
