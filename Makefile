@@ -81,7 +81,9 @@ race-tests:
 	@go build -o bin/testsum ./tools/testsum
 	@CGO_ENABLED=1 go test -race -cover -count=1 -timeout 25m -json ./... | bin/testsum -trim flamenco.farm/ $(COVERAGE)
 
-bench: ## Measure: Go benchmarks, with their figures
+bench: flamenco-manager ## Measure: a farm under load, with targets and figures (BENCH_ARGS=-quick is short), then Go benchmarks
+	go build -o bin/flamenco-bench ./test/load/cmd/flamenco-bench
+	bin/flamenco-bench suite -manager-program bin/flamenco-manager $(BENCH_ARGS)
 	go test -run '^$$' -bench . -benchmem ./...
 
 FUZZTIME ?= 1m

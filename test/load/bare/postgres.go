@@ -29,7 +29,7 @@ WITH r AS MATERIALIZED (
     JOIN workers w ON w.id = tt.worker_id AND w.uuid = $1
     WHERE r.runnable AND r.ready_count > 0 ORDER BY r.priority DESC, r.job_id LIMIT 1),
 pick AS MATERIALIZED (
-    SELECT t.id FROM tasks t, r WHERE t.job_id = r.job_id AND t.type = r.task_type AND t.ready
+    SELECT t.id FROM tasks t WHERE t.job_id = (SELECT job_id FROM r) AND t.type = (SELECT task_type FROM r) AND t.ready
     ORDER BY t.priority DESC, t.index_in_job LIMIT 1 FOR UPDATE OF t SKIP LOCKED),
 given AS (
     UPDATE tasks SET status = 'active', ready = FALSE, worker_id = (SELECT id FROM workers WHERE uuid = $1), assignment = $2,

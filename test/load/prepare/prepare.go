@@ -6,12 +6,15 @@ package prepare
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/farm"
@@ -46,7 +49,7 @@ func Fill(ctx context.Context, database string, workers []Worker, all ...Jobs) (
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, db.Close(), analyze(ctx, database)) }()
 	for _, w := range workers {
 		if err := addWorker(ctx, db, w); err != nil {
 			return nil, err
@@ -67,6 +70,20 @@ func Fill(ctx context.Context, database string, workers []Worker, all ...Jobs) (
 		}
 	}
 	return ids, nil
+}
+
+// analyze lets PostgreSQL look at what it has got, as it does by itself in a farm that is used.
+func analyze(ctx context.Context, database string) (err error) {
+	if !strings.HasPrefix(database, "postgres") {
+		return nil
+	}
+	db, err := sql.Open("pgx", database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, "VACUUM ANALYZE")
+	return err
 }
 
 func addWorker(ctx context.Context, db *store.Store, w Worker) error {

@@ -24,6 +24,7 @@ type Options struct {
 	Postgres string // an address of databases; "" = a throw-away server, if this machine has the programs
 	Quick    bool   // one short run of each load
 	Only     string // rows whose name holds this, "" = all
+	Database string // the only engine, sqlite or postgres; "" = both
 	Folder   string // for databases and logs; "" = a temporary one
 	Out      io.Writer
 	Progress io.Writer
@@ -102,7 +103,12 @@ func (s *suite) durability() string {
 
 // engines are SQLite and, if there is one, PostgreSQL.
 func (s *suite) engines() (all []engine, stop func() error, err error) {
-	all = []engine{sqliteEngine{}}
+	if s.Database != "postgres" {
+		all = append(all, sqliteEngine{})
+	}
+	if s.Database == "sqlite" {
+		return all, func() error { return nil }, nil
+	}
 	if s.Postgres != "" {
 		return append(all, postgresEngine{address: s.Postgres}), func() error { return nil }, nil
 	}

@@ -65,8 +65,14 @@ func runSuite(flags *flag.FlagSet) func(ctx context.Context) error {
 	flags.StringVar(&o.Postgres, "postgres", "", "an empty PostgreSQL `DATABASE`, postgres://…, whose user may make databases; empty: a throw-away server if initdb is there")
 	flags.BoolVar(&o.Quick, "quick", false, "one short run of each load instead of the median of three")
 	flags.StringVar(&o.Only, "only", "", "only rows whose name holds this `TEXT`")
+	flags.StringVar(&o.Database, "database", "", "only `sqlite` or postgres")
 	flags.StringVar(&o.Folder, "folder", "", "for databases and logs; empty: a temporary one")
 	return func(ctx context.Context) error {
+		switch o.Database {
+		case "", "sqlite", "postgres":
+		default:
+			return fmt.Errorf("-database %q is neither sqlite nor postgres", o.Database)
+		}
 		var err error
 		if o.Self, err = os.Executable(); err != nil {
 			return err
