@@ -21,12 +21,20 @@ type OperationList struct {
 	Kind     string // "" = any
 }
 
-const operationColumns = `o.id, o.uuid, o.kind, o.params, o.status, o.activity, o.done, o.total, o.who, o.manager, o.runs, o.crashes,
-    o.created_at, o.started_at, o.ended_at, o.cancel_requested_at, o.revision`
-
-var operationLists = list{
-	selects: operationColumns + ` FROM operations o`, id: "o.id", name: "o.kind",
-	sort: map[string]string{"created": "o.created_at"},
+var operationLists = listOf[farm.Operation]{
+	part: partRows,
+	list: list{
+		from: "operations o", id: "o.id", name: "o.kind",
+		sort: map[string]string{"created": "o.created_at"},
+		rows: `o.id, o.uuid, o.kind, o.params, o.status, o.activity, o.done, o.total, o.who, o.manager, o.runs, o.crashes, o.created_at,
+    o.started_at, o.ended_at, o.cancel_requested_at, o.revision FROM operations o`,
+	},
+	scan: func(scan func(...any) error) (int64, farm.Operation, error) {
+		var o query.Operation
+		err := scan(&o.ID, &o.Uuid, &o.Kind, &o.Params, &o.Status, &o.Activity, &o.Done, &o.Total, &o.Who, &o.Manager, &o.Runs,
+			&o.Crashes, &o.CreatedAt, &o.StartedAt, &o.EndedAt, &o.CancelRequestedAt, &o.Revision)
+		return o.ID, farmOperation(o), err
+	},
 }
 
 // Operations lists operations, the newest first; next is the cursor for the page behind, "" when this was the last.
@@ -39,17 +47,7 @@ func (s *Store) Operations(ctx context.Context, l OperationList) (operations []f
 	if l.Kind != "" {
 		q.filter("o.kind = " + q.arg(l.Kind))
 	}
-	next, err = q.run(ctx, s.read, func(scan func(...any) error) error {
-		var o query.Operation
-		err := scan(&o.ID, &o.Uuid, &o.Kind, &o.Params, &o.Status, &o.Activity, &o.Done, &o.Total, &o.Who, &o.Manager, &o.Runs,
-			&o.Crashes, &o.CreatedAt, &o.StartedAt, &o.EndedAt, &o.CancelRequestedAt, &o.Revision)
-		operations = append(operations, farmOperation(o))
-		return err
-	})
-	if next != "" {
-		operations = operations[:l.Limit]
-	}
-	return operations, next, err
+	return operationLists.page(ctx, s.read, q)
 }
 
 // Operation is one operation, or farm.ErrNotExist.

@@ -171,29 +171,6 @@ func (s *Store) WorkerCounts(ctx context.Context) (map[farm.WorkerStatus]int, er
 	return counts, wrap(err)
 }
 
-// addWorkerLists fills in the task types and tags of many workers with two queries; at says where each row is.
-func (s *Store) addWorkerLists(ctx context.Context, workers []farm.Worker, at map[int64]int) error {
-	types, err := s.reads.AllWorkerTaskTypes(ctx)
-	if err != nil {
-		return wrap(err)
-	}
-	tags, err := s.reads.AllWorkerTags(ctx)
-	if err != nil {
-		return wrap(err)
-	}
-	for _, t := range types {
-		if i, ok := at[t.WorkerID]; ok {
-			workers[i].TaskTypes = append(workers[i].TaskTypes, t.TaskType)
-		}
-	}
-	for _, t := range tags {
-		if i, ok := at[t.WorkerID]; ok {
-			workers[i].Tags = append(workers[i].Tags, farm.Tag{ID: t.Uuid, Name: t.Name, Description: t.Description})
-		}
-	}
-	return nil
-}
-
 func farmWorker(row query.Worker) farm.Worker {
 	w := farm.Worker{
 		ID: row.Uuid, Name: row.Name, Address: row.Address, Platform: row.Platform, Software: row.Software,

@@ -39,12 +39,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addReadyStmt, err = db.PrepareContext(ctx, addReady); err != nil {
 		return nil, fmt.Errorf("error preparing query AddReady: %w", err)
 	}
-	if q.allWorkerTagsStmt, err = db.PrepareContext(ctx, allWorkerTags); err != nil {
-		return nil, fmt.Errorf("error preparing query AllWorkerTags: %w", err)
-	}
-	if q.allWorkerTaskTypesStmt, err = db.PrepareContext(ctx, allWorkerTaskTypes); err != nil {
-		return nil, fmt.Errorf("error preparing query AllWorkerTaskTypes: %w", err)
-	}
 	if q.anyWorkerByUUIDStmt, err = db.PrepareContext(ctx, anyWorkerByUUID); err != nil {
 		return nil, fmt.Errorf("error preparing query AnyWorkerByUUID: %w", err)
 	}
@@ -502,16 +496,6 @@ func (q *Queries) Close() error {
 	if q.addReadyStmt != nil {
 		if cerr := q.addReadyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addReadyStmt: %w", cerr)
-		}
-	}
-	if q.allWorkerTagsStmt != nil {
-		if cerr := q.allWorkerTagsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing allWorkerTagsStmt: %w", cerr)
-		}
-	}
-	if q.allWorkerTaskTypesStmt != nil {
-		if cerr := q.allWorkerTaskTypesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing allWorkerTaskTypesStmt: %w", cerr)
 		}
 	}
 	if q.anyWorkerByUUIDStmt != nil {
@@ -1273,8 +1257,6 @@ type Queries struct {
 	activeTasksOfWorkerStmt   *sql.Stmt
 	addJobCountsStmt          *sql.Stmt
 	addReadyStmt              *sql.Stmt
-	allWorkerTagsStmt         *sql.Stmt
-	allWorkerTaskTypesStmt    *sql.Stmt
 	anyWorkerByUUIDStmt       *sql.Stmt
 	attemptOutcomeStmt        *sql.Stmt
 	attemptStepsStmt          *sql.Stmt
@@ -1429,8 +1411,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		activeTasksOfWorkerStmt:   q.activeTasksOfWorkerStmt,
 		addJobCountsStmt:          q.addJobCountsStmt,
 		addReadyStmt:              q.addReadyStmt,
-		allWorkerTagsStmt:         q.allWorkerTagsStmt,
-		allWorkerTaskTypesStmt:    q.allWorkerTaskTypesStmt,
 		anyWorkerByUUIDStmt:       q.anyWorkerByUUIDStmt,
 		attemptOutcomeStmt:        q.attemptOutcomeStmt,
 		attemptStepsStmt:          q.attemptStepsStmt,

@@ -50,15 +50,6 @@ ON CONFLICT (worker_id, tag_id) DO NOTHING;
 -- name: WorkerTags :many
 SELECT t.* FROM tags t JOIN worker_tags wt ON wt.tag_id = t.id WHERE wt.worker_id = @worker_id ORDER BY t.name;
 
--- name: AllWorkerTags :many
-SELECT wt.worker_id, t.uuid, t.name, t.description FROM tags t
-JOIN worker_tags wt ON wt.tag_id = t.id JOIN workers w ON w.id = wt.worker_id
-WHERE w.deleted_at = 0 ORDER BY wt.worker_id, t.name;
-
--- name: AllWorkerTaskTypes :many
-SELECT tt.worker_id, tt.task_type FROM worker_task_types tt JOIN workers w ON w.id = tt.worker_id
-WHERE w.deleted_at = 0 ORDER BY tt.worker_id, tt.position;
-
 -- name: SilentWorkers :many
 SELECT uuid FROM workers
 WHERE deleted_at = 0 AND last_seen_at < @last_seen_at AND status NOT IN ('error', 'offline')

@@ -20,7 +20,6 @@ func changeTests() map[string]func(*Farm) {
 		"histories tell who changed what and why":                writesHistories,
 		"jobs can be counted by status and found when unsettled": findsUnsettledJobs,
 		"tags have unique names and can be renamed":              keepsTags,
-		"a list of jobs asks once for what they were made from":  readsSpecs,
 	}
 }
 
@@ -231,20 +230,5 @@ func keepsTags(f *Farm) {
 	given := farm.Tag{ID: "22222222-2222-4222-8222-222222222222", Name: "mine"}
 	if kept, err := f.Store.CreateTag(f.ctx, given); err != nil || kept != given {
 		f.t.Errorf("a tag with an id became %v, %v", kept, err)
-	}
-}
-
-func readsSpecs(f *Farm) {
-	job := NewJob("a", NewTask("a"))
-	job.Metadata = map[string]string{"user": "ada"}
-	a, _ := f.Submit(job)
-	b, _ := f.Submit(NewJob("b", NewTask("a")))
-	ids := []string{a, b}
-	for range store.MaxPage {
-		ids = append(ids, "no such job")
-	}
-	specs, err := f.Store.JobSpecs(f.ctx, ids)
-	if f.must(err); len(specs) != 2 || specs[a].Metadata["user"] != "ada" || len(specs[b].Metadata) != 0 {
-		f.t.Errorf("read %v", specs)
 	}
 }

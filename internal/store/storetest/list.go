@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -20,6 +21,11 @@ func listTests() map[string]func(*Farm) {
 		"pages in every order show each job once":            pagesJobs,
 		"pages in every order show each task once":           pagesTasks,
 		"pages in every order show each worker once":         pagesWorkers,
+		"a list in parts is the list in one piece":           readsInParts,
+		"what is in a list is settled before its first part": settlesLists,
+		"a list that nobody reads to its end ends":           leavesLists,
+		"a list in parts that cannot be says so":             refusesOddParts,
+		"a listed job says what it was submitted with":       listsSpecs,
 		"statuses select":                                    selectsByStatus,
 		"a search takes every character as it is":            searches,
 		"what cannot be a page is refused":                   refusesOddPages,
@@ -79,26 +85,26 @@ func pagesJobs(f *Farm) {
 	}
 	read := func(p store.Page) ([]string, string, error) {
 		jobs, next, err := f.Store.Jobs(f.ctx, store.JobList{Page: p})
-		return sorted(jobs, func(a, b farm.Job) int { return 0 }, func(j farm.Job) string { return j.Name }), next, err
+		return sorted(jobs, func(a, b store.ListedJob) int { return 0 }, func(j store.ListedJob) string { return j.Name }), next, err
 	}
 	all, _, err := f.Store.Jobs(f.ctx, store.JobList{})
 	f.must(err)
-	name := func(j farm.Job) string { return j.Name }
-	for field, compare := range map[string]func(a, b farm.Job) int{
-		"name":     func(a, b farm.Job) int { return cmp.Compare(a.Name, b.Name) },
-		"type":     func(a, b farm.Job) int { return cmp.Compare(a.Type, b.Type) },
-		"status":   func(a, b farm.Job) int { return cmp.Compare(a.Status, b.Status) },
-		"priority": func(a, b farm.Job) int { return cmp.Compare(a.Priority, b.Priority) },
-		"created":  func(a, b farm.Job) int { return a.Created.Compare(b.Created) },
-		"updated":  func(a, b farm.Job) int { return a.Updated.Compare(b.Updated) },
+	name := func(j store.ListedJob) string { return j.Name }
+	for field, compare := range map[string]func(a, b store.ListedJob) int{
+		"name":     func(a, b store.ListedJob) int { return cmp.Compare(a.Name, b.Name) },
+		"type":     func(a, b store.ListedJob) int { return cmp.Compare(a.Type, b.Type) },
+		"status":   func(a, b store.ListedJob) int { return cmp.Compare(a.Status, b.Status) },
+		"priority": func(a, b store.ListedJob) int { return cmp.Compare(a.Priority, b.Priority) },
+		"created":  func(a, b store.ListedJob) int { return a.Created.Compare(b.Created) },
+		"updated":  func(a, b store.ListedJob) int { return a.Updated.Compare(b.Updated) },
 	} {
 		f.wantPages(read, []string{field}, sorted(all, compare, name))
-		f.wantPages(read, []string{"-" + field}, sorted(all, func(a, b farm.Job) int { return compare(b, a) }, name))
-		f.wantPages(read, []string{"-status", field, "-priority", field}, sorted(all, func(a, b farm.Job) int {
+		f.wantPages(read, []string{"-" + field}, sorted(all, func(a, b store.ListedJob) int { return compare(b, a) }, name))
+		f.wantPages(read, []string{"-status", field, "-priority", field}, sorted(all, func(a, b store.ListedJob) int {
 			return cmp.Or(cmp.Compare(b.Status, a.Status), compare(a, b), cmp.Compare(b.Priority, a.Priority))
 		}, name))
 	}
-	f.wantPages(read, nil, sorted(all, func(a, b farm.Job) int { return 0 }, name))
+	f.wantPages(read, nil, sorted(all, func(a, b store.ListedJob) int { return 0 }, name))
 }
 
 func pagesTasks(f *Farm) {
@@ -149,9 +155,6 @@ func pagesWorkers(f *Farm) {
 		workers, next, err := f.Store.Workers(f.ctx, store.WorkerList{Page: p})
 		for _, w := range workers {
 			names = append(names, w.Name)
-			if !slices.Equal(w.TaskTypes, []string{"b", "a"}) || (len(w.Tags) == 1) != (w.Status == farm.WorkerOffline) {
-				f.t.Errorf("worker %s runs %v and has the tags %v", w.Name, w.TaskTypes, w.Tags)
-			}
 		}
 		return names, next, err
 	}
@@ -213,6 +216,118 @@ func searches(f *Farm) {
 		if !slices.Equal(got, want) {
 			f.t.Errorf("searching for %q found %q", search, got)
 		}
+	}
+}
+
+// whole is a list that comes in parts.
+func whole[T any](f *Farm, parts iter.Seq2[[]T, error]) (all []T) {
+	f.t.Helper()
+	for part, err := range parts {
+		if f.must(err); len(part) > store.MaxPage {
+			f.t.Errorf("a part has %d rows", len(part))
+		}
+		all = append(all, part...)
+	}
+	return all
+}
+
+// manyTasks is more than a part of a list.
+const manyTasks = 2*store.MaxPage + 1
+
+func readsInParts(f *Farm) {
+	job := NewJob("j", NewTasks(manyTasks, "a")...)
+	for i := range job.Tasks {
+		job.Tasks[i].Name = fmt.Sprint(i * 7919 % manyTasks)
+	}
+	id, ids := f.Submit(job)
+	f.Submit(NewJob("another", NewTask("a")))
+	f.End(ids[1], farm.TaskFailed)
+	for _, l := range []store.TaskList{
+		{JobID: id},
+		{JobID: id, Page: store.Page{OrderBy: []string{"-index_in_job"}}},
+		{JobID: id, Page: store.Page{OrderBy: []string{"name"}}},
+		{JobID: id, StatusIn: []farm.TaskStatus{farm.TaskFailed}},
+		{JobID: "no such job"},
+	} {
+		want, _, err := f.Store.Tasks(f.ctx, l)
+		f.must(err)
+		got := whole(f, f.Store.TaskParts(f.ctx, l))
+		if !slices.EqualFunc(got, want, func(a, b farm.Task) bool { return a.ID == b.ID && a.Revision == b.Revision }) {
+			f.t.Errorf("%+v: %d tasks in parts, %d in one piece, or others, or in another order", l, len(got), len(want))
+		}
+	}
+	if jobs := whole(f, f.Store.JobParts(f.ctx, store.JobList{})); len(jobs) != 2 || jobs[0].ID != id {
+		f.t.Errorf("the jobs are %v", jobs)
+	}
+	if workers := whole(f, f.Store.WorkerParts(f.ctx, store.WorkerList{})); len(workers) != 0 {
+		f.t.Errorf("the workers are %v", workers)
+	}
+}
+
+// settlesLists changes a job between two parts of the list of its tasks, which would make a cursor by status show some
+// twice and others never.
+func settlesLists(f *Farm) {
+	id, ids := f.Submit(NewJob("j", NewTasks(manyTasks, "a")...))
+	seen := map[string]farm.TaskStatus{}
+	order := store.Page{OrderBy: []string{"status", "-index_in_job"}}
+	for part, err := range f.Store.TaskParts(f.ctx, store.TaskList{JobID: id, Page: order}) {
+		f.must(err)
+		if len(seen) == 0 {
+			f.End(ids[0], farm.TaskCompleted)
+			f.End(ids[manyTasks-1], farm.TaskCompleted)
+		}
+		for _, t := range part {
+			if _, twice := seen[t.ID]; twice {
+				f.t.Errorf("task %d is there twice", t.IndexInJob)
+			}
+			seen[t.ID] = t.Status
+		}
+	}
+	if len(seen) != manyTasks || seen[ids[0]] != farm.TaskCompleted || seen[ids[manyTasks-1]] != farm.TaskQueued {
+		f.t.Errorf("%d tasks; the first is %s and the last %s", len(seen), seen[ids[0]], seen[ids[manyTasks-1]])
+	}
+}
+
+func leavesLists(f *Farm) {
+	id, _ := f.Submit(NewJob("j", NewTasks(manyTasks, "a")...))
+	parts := 0
+	for part, err := range f.Store.TaskParts(f.ctx, store.TaskList{JobID: id}) {
+		f.must(err)
+		if parts++; parts == 2 || len(part) == 0 {
+			break
+		}
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	var ended []error
+	for _, err := range f.Store.TaskParts(ctx, store.TaskList{JobID: id}) {
+		ended = append(ended, err)
+		cancel()
+	}
+	if len(ended) != 2 || ended[0] != nil || !errors.Is(ended[1], context.Canceled) {
+		f.t.Errorf("a list for somebody who goes away: %v", ended)
+	}
+}
+
+func refusesOddParts(f *Farm) {
+	var ended []error
+	for _, err := range f.Store.JobParts(f.ctx, store.JobList{Page: store.Page{OrderBy: []string{"secret"}}}) {
+		ended = append(ended, err)
+	}
+	if len(ended) != 1 {
+		f.t.Fatalf("sorting by nothing known: %v", ended)
+	}
+	f.wantCode(ended[0], farm.CodeInvalid)
+}
+
+func listsSpecs(f *Farm) {
+	job := NewJob("a", NewTask("a"))
+	job.Metadata = map[string]string{"user": "ada"}
+	f.Submit(job)
+	f.Submit(NewJob("b", NewTask("a")))
+	jobs, _, err := f.Store.Jobs(f.ctx, store.JobList{})
+	if f.must(err); len(jobs) != 2 || jobs[0].Metadata["user"] != "ada" || len(jobs[1].Metadata) != 0 {
+		f.t.Errorf("listed %v", jobs)
 	}
 }
 

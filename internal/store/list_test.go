@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"fmt"
+	"testing"
+
+	"flamenco.farm/internal/farm"
+)
+
+func TestWhatIsGoneWhenItsPartIsReadIsLeftOut(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	err := s.Do(t.Context(), func(tx *Tx) error {
+		for i := range 3 {
+			if _, err := tx.InsertJob(farm.NewJob{Name: fmt.Sprint(i), Type: "test"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, _, err := jobQuery(JobList{Page: Page{OrderBy: []string{"-name"}}}).find(t.Context(), s.read)
+	if err != nil || len(ids) != 3 {
+		t.Fatal(ids, err)
+	}
+	jobs, err := jobLists.read(t.Context(), s.read, []int64{ids[0], ids[0] + 1000, ids[2], ids[1]})
+	if err != nil || len(jobs) != 3 || jobs[0].Name+jobs[1].Name+jobs[2].Name != "201" {
+		t.Errorf("%v, %v", jobs, err)
+	}
+}
+
+func TestAPageOfTasksReadsOnlyItsPartOfTheIndex(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	cursor, err := encodeCursor([]any{"t.index_in_job, t.id", 7, 70})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := taskQuery(TaskList{JobID: "j", Page: Page{Limit: 10, After: cursor, OrderBy: []string{"index_in_job"}}})
+	keys, err := q.keys()
+	if err == nil {
+		err = q.startBehind(keys)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := plan(t, s, "page", q.text(keys))
+	if want := "SEARCH t USING COVERING INDEX sqlite_autoindex_tasks_2 (job_id=? AND index_in_job>?)"; steps[0] != want {
+		t.Errorf("%q", steps)
+	}
+}
