@@ -59,6 +59,9 @@ func (g *gate) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &shown) {
 		status, message = statusOf(shown.Code), shown.Message
 	}
+	if errors.Is(err, errCutShort) && r.Context().Err() == nil {
+		g.log.Warn("an answer was cut short", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
 	if errors.Is(err, errCutShort) || (r.Context().Err() != nil && status == http.StatusInternalServerError) {
 		panic(http.ErrAbortHandler) // nobody is there to read the answer, or half of it is out already
 	}

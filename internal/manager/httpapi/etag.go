@@ -24,13 +24,15 @@ func etag(numbers ...int64) string {
 	return `"` + strings.Join(texts, ".") + `"`
 }
 
-// matches is whether a list of entity tags, or "*", covers tag. Weak tags count as strong ones: ours never lie.
+// matches is whether a list of entity tags, or "*", covers tag. Weak tags count as strong ones: ours never lie. So do those
+// of compressed answers: they change with the same numbers.
 func matches(list *string, tag string) bool {
 	if list == nil {
 		return false
 	}
 	for one := range strings.SplitSeq(*list, ",") {
 		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
+		one = strings.Replace(one, compressedSuffix+`"`, `"`, 1)
 		if one == "*" || one == tag {
 			return true
 		}

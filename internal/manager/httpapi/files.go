@@ -22,6 +22,8 @@ import (
 const jobFiles = "/job-files/"
 
 const (
+	apiPath      = "/api/v3/"
+	workerCalls  = apiPath + "worker/"
 	documentPath = "/api/v3/openapi3.json"
 	swaggerPath  = "/api/v3/swagger-ui/"
 	appPath      = "/app/"

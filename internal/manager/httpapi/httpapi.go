@@ -62,6 +62,7 @@ type Options struct {
 // handlers answers the operations of the API, one method each.
 type handlers struct {
 	Options
+	turns turns
 }
 
 var _ api.StrictServerInterface = (*handlers)(nil)
@@ -72,7 +73,7 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
 	}
-	h := &handlers{Options: opts}
+	h := &handlers{Options: opts, turns: newTurns()}
 	gate := &gate{log: opts.Log, workers: opts.Workers, admin: opts.Admin, maintenance: opts.Maintenance, operations: doc.operations}
 
 	router := chi.NewRouter()
@@ -86,7 +87,11 @@ func New(opts Options) (http.Handler, error) {
 	if opts.Profiling {
 		mountProfiling(router)
 	}
-	return gate.outermost(crossOrigin{opts.Origins}.admit(router)), nil
+	compressed, err := compress(router)
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	return gate.outermost(crossOrigin{opts.Origins}.admit(compressed)), nil
 }
 
 func (h *handlers) mountOperations(router chi.Router, gate *gate) {

@@ -15,22 +15,16 @@ import (
 )
 
 func (h *handlers) FetchJobs(ctx context.Context, r api.FetchJobsRequestObject) (api.FetchJobsResponseObject, error) {
-	jobs, next, err := h.Store.Jobs(ctx, store.JobList{
+	l := store.JobList{
 		Page:     page(r.Params.Limit, r.Params.After, r.Params.OrderBy, r.Params.Search),
 		StatusIn: statuses[farm.JobStatus](r.Params.StatusIn),
-	})
-	if err != nil {
-		return nil, err
 	}
-	ids := make([]string, len(jobs))
-	for i, j := range jobs {
-		ids[i] = j.ID
+	convert := func(j store.ListedJob) api.Job { return apiJob(j.Job, j.JobSpec) }
+	if l.Limit == 0 {
+		return streamAll(ctx, h.turns, "jobs", h.Store.JobParts(ctx, l), convert), nil
 	}
-	specs, err := h.Store.JobSpecs(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	return jobList{next: next, jobs: jobs, specs: specs}, nil
+	read := func() ([]store.ListedJob, string, error) { return h.Store.Jobs(ctx, l) }
+	return streamPage(ctx, h.turns, "jobs", read, convert), nil
 }
 
 func (h *handlers) SubmitJob(ctx context.Context, r api.SubmitJobRequestObject) (api.SubmitJobResponseObject, error) {

@@ -3,65 +3,167 @@
 package httpapi
 
 import (
-	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
+	"runtime"
+	"strconv"
+	"time"
 
-	"flamenco.farm/internal/farm"
 	"flamenco.farm/pkg/api"
 )
 
-// jobList and taskList are answers that are written item by item: a list may be long, and need not be in memory twice.
-type jobList struct {
-	next  string
-	jobs  []farm.Job
-	specs map[string]farm.JobSpec
+// partTime is how long a client may take to read a part of a list. Whoever reads nothing for so long is cut off.
+const partTime = time.Minute
+
+// turns is how many lists may be read and encoded at once: half of the processors, so that whoever watches the farm leaves
+// room for those who work on it. They are taken part by part in the order of asking, so that a page need not wait until
+// somebody else's long list is through. Nobody waits for a client while it is his turn.
+type turns chan struct{}
+
+func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)/2)) }
+
+// turn is that of one answer.
+type turn struct {
+	turns turns
+	mine  bool
 }
+
+func (t *turn) take(ctx context.Context) error {
+	select {
+	case t.turns <- struct{}{}:
+		t.mine = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pass lets the next one have its turn, if it is ours.
+func (t *turn) pass() {
+	if t.mine {
+		t.mine = false
+		<-t.turns
+	}
+}
+
+// streamed is an answer that is written while it is read.
+type streamed func(http.ResponseWriter) error
 
 // VisitFetchJobsResponse writes the answer.
-func (l jobList) VisitFetchJobsResponse(w http.ResponseWriter) error {
-	return writeList(w, "jobs", l.next, l.jobs, func(j farm.Job) any { return apiJob(j, l.specs[j.ID]) })
-}
-
-type taskList struct {
-	next  string
-	tasks []farm.Task
-}
+func (s streamed) VisitFetchJobsResponse(w http.ResponseWriter) error { return s(w) }
 
 // VisitFetchJobTasksResponse writes the answer.
-func (l taskList) VisitFetchJobTasksResponse(w http.ResponseWriter) error {
-	return writeList(w, "tasks", l.next, l.tasks, func(t farm.Task) any { return apiTaskSummary(t) })
-}
+func (s streamed) VisitFetchJobTasksResponse(w http.ResponseWriter) error { return s(w) }
+
+// VisitFetchWorkersResponse writes the answer.
+func (s streamed) VisitFetchWorkersResponse(w http.ResponseWriter) error { return s(w) }
 
 var (
-	_ api.FetchJobsResponseObject     = jobList{}
-	_ api.FetchJobTasksResponseObject = taskList{}
+	_ api.FetchJobsResponseObject     = streamed(nil)
+	_ api.FetchJobTasksResponseObject = streamed(nil)
+	_ api.FetchWorkersResponseObject  = streamed(nil)
 )
 
-func writeList[T any](w http.ResponseWriter, name, next string, items []T, convert func(T) any) error {
-	w.Header().Set("Content-Type", "application/json")
-	if next != "" {
-		w.Header().Set("X-Flamenco-Next", next)
+// streamPage answers with one page of a list, and the header that says where the next one begins.
+func streamPage[T, A any](ctx context.Context, t turns, name string, read func() ([]T, string, error), convert func(T) A) streamed {
+	return func(w http.ResponseWriter) error {
+		return writeList(ctx, w, t, name, convert, func(yield func([]T, error) bool) {
+			items, next, err := read()
+			if next != "" {
+				w.Header().Set("X-Flamenco-Next", next)
+			}
+			yield(items, err)
+		})
 	}
-	w.WriteHeader(http.StatusOK)
-	out := bufio.NewWriterSize(w, 32<<10)
-	out.WriteString(`{"` + name + `":[`)
-	for i, item := range items {
-		if i > 0 {
-			out.WriteByte(',')
+}
+
+// streamAll answers with a whole list.
+func streamAll[T, A any](ctx context.Context, t turns, name string, parts iter.Seq2[[]T, error], convert func(T) A) streamed {
+	return func(w http.ResponseWriter) error { return writeList(ctx, w, t, name, convert, parts) }
+}
+
+// sendFrom is how much of a list is sent at once, in bytes; a shorter one goes out in one piece.
+const sendFrom = 64 << 10
+
+// writeList writes {"name":[…]} part by part. An error before anything was sent is answered as any other; one behind it
+// cuts the connection, so that nobody takes half a list for a whole one.
+func writeList[T, A any](ctx context.Context, w http.ResponseWriter, t turns, name string, convert func(T) A, parts iter.Seq2[[]T, error]) error {
+	out := &listWriter{w: w}
+	out.text.WriteString(`{"` + name + `":[`)
+	turn := turn{turns: t}
+	defer turn.pass()
+	if err := turn.take(ctx); err != nil {
+		return err
+	}
+	for items, err := range parts {
+		if err == nil {
+			err = encode(out, items, convert)
 		}
-		text, err := json.Marshal(convert(item))
+		if err == nil && out.text.Len() >= sendFrom {
+			turn.pass()
+			if err = out.send(); err == nil {
+				err = turn.take(ctx)
+			}
+		}
 		if err != nil {
-			return errors.Join(err, errCutShort)
+			return out.failed(err)
 		}
-		out.Write(text)
 	}
-	out.WriteString("]}\n")
-	if out.Flush() != nil {
-		return errCutShort
+	turn.pass()
+	out.text.WriteString("]}\n")
+	if !out.begun {
+		w.Header().Set("Content-Length", strconv.Itoa(out.text.Len()))
+	}
+	return out.failed(out.send())
+}
+
+// encode adds items to what is to be sent.
+func encode[T, A any](out *listWriter, items []T, convert func(T) A) error {
+	encoder := json.NewEncoder(&out.text)
+	for _, item := range items {
+		if out.items++; out.items > 1 {
+			out.text.WriteByte(',')
+		}
+		if err := encoder.Encode(convert(item)); err != nil {
+			return err
+		}
+		out.text.Truncate(out.text.Len() - 1) // the line break
 	}
 	return nil
+}
+
+// listWriter is a list on its way to a client.
+type listWriter struct {
+	w     http.ResponseWriter
+	text  bytes.Buffer // what was not sent yet
+	items int
+	begun bool // something was sent
+}
+
+// send sends what is there.
+func (l *listWriter) send() error {
+	connection := http.NewResponseController(l.w)
+	_ = connection.SetWriteDeadline(time.Now().Add(partTime)) // a test's recorder has none
+	defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
+	if !l.begun {
+		l.begun = true
+		l.w.Header().Set("Content-Type", "application/json")
+		l.w.WriteHeader(http.StatusOK)
+	}
+	_, err := l.text.WriteTo(l.w)
+	return err
+}
+
+// failed is err as what the answer ends with.
+func (l *listWriter) failed(err error) error {
+	if err != nil && l.begun {
+		return errors.Join(err, errCutShort)
+	}
+	return err
 }
 
 // errCutShort is that an answer had begun when something failed: all that is left is to cut the connection.

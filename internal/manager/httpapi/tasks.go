@@ -14,15 +14,16 @@ func (h *handlers) FetchJobTasks(ctx context.Context, r api.FetchJobTasksRequest
 	if err := checkID("job_id", r.JobID); err != nil {
 		return nil, err
 	}
-	tasks, next, err := h.Store.Tasks(ctx, store.TaskList{
+	l := store.TaskList{
 		Page:     page(r.Params.Limit, r.Params.After, r.Params.OrderBy, r.Params.Search),
 		JobID:    r.JobID,
 		StatusIn: statuses[farm.TaskStatus](r.Params.StatusIn),
-	})
-	if err != nil {
-		return nil, err
 	}
-	return taskList{next: next, tasks: tasks}, nil
+	if l.Limit == 0 {
+		return streamAll(ctx, h.turns, "tasks", h.Store.TaskParts(ctx, l), apiTaskSummary), nil
+	}
+	read := func() ([]farm.Task, string, error) { return h.Store.Tasks(ctx, l) }
+	return streamPage(ctx, h.turns, "tasks", read, apiTaskSummary), nil
 }
 
 func (h *handlers) task(ctx context.Context, id string) (farm.Task, error) {

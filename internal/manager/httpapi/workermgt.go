@@ -11,20 +11,15 @@ import (
 )
 
 func (h *handlers) FetchWorkers(ctx context.Context, r api.FetchWorkersRequestObject) (api.FetchWorkersResponseObject, error) {
-	workers, next, err := h.Store.Workers(ctx, store.WorkerList{
+	l := store.WorkerList{
 		Page:     page(r.Params.Limit, r.Params.After, r.Params.OrderBy, r.Params.Search),
 		StatusIn: statuses[farm.WorkerStatus](r.Params.StatusIn),
-	})
-	if err != nil {
-		return nil, err
 	}
-	list := make([]api.WorkerSummary, len(workers))
-	for i, w := range workers {
-		list[i] = apiWorkerSummary(w)
+	if l.Limit == 0 {
+		return streamAll(ctx, h.turns, "workers", h.Store.WorkerParts(ctx, l), apiWorkerSummary), nil
 	}
-	return api.FetchWorkers200JSONResponse{
-		Body: api.WorkerList{Workers: list}, Headers: api.FetchWorkers200ResponseHeaders{XFlamencoNext: optional(next)},
-	}, nil
+	read := func() ([]farm.Worker, string, error) { return h.Store.Workers(ctx, l) }
+	return streamPage(ctx, h.turns, "workers", read, apiWorkerSummary), nil
 }
 
 func (h *handlers) FetchWorker(ctx context.Context, r api.FetchWorkerRequestObject) (api.FetchWorkerResponseObject, error) {
