@@ -29,11 +29,13 @@ func BenchmarkTaskList(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			p.forgetPeak()
 			var bytes int64
+			before := p.processor()
 			for b.Loop() {
 				bytes = p.read("/jobs/"+id+"/tasks"+c.query, c.encoding)
 			}
 			b.ReportMetric(p.memory("VmHWM"), "peak-MB")
 			b.ReportMetric(float64(bytes)/1e6, "answer-MB")
+			p.reportProcessor(b, before)
 		})
 	}
 }
@@ -158,16 +160,16 @@ func BenchmarkFullDatabase(b *testing.B) {
 	dir := b.TempDir()
 	prepare(b, dir, newJob("large", "blender", 100_000, 50))
 	addFinished(b, dir, 9, 100_000)
-	var p *process
 	b.Run("start", func(b *testing.B) {
 		var took time.Duration
 		for b.Loop() {
-			b.Run("", func(b *testing.B) { took += startManager(b, dir).started })
+			q := startManager(b, dir)
+			took += q.started
+			q.stop()
 		}
 		b.ReportMetric(milliseconds(took)/float64(b.N), "first-answer-ms")
 	})
-	p = startManager(b, dir)
-	b.ReportMetric(milliseconds(p.started), "first-answer-ms")
+	p := startManager(b, dir)
 	b.Run("claim", func(b *testing.B) { p.claims(b, p.join("claimer", "blender")) })
 	b.Run("first page of jobs", func(b *testing.B) {
 		for b.Loop() {
@@ -178,9 +180,11 @@ func BenchmarkFullDatabase(b *testing.B) {
 
 func (p *process) claims(b *testing.B, w *worker) {
 	var times []time.Duration
+	before := p.processor()
 	for b.Loop() {
 		times = append(times, p.cycle(w))
 	}
+	p.reportProcessor(b, before)
 	report(b, "claim", times)
 }
 

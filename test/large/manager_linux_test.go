@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ type process struct {
 	b       *testing.B
 	url     string
 	pid     int
+	stop    func()
 	started time.Duration // from its start to its first answer
 	client  *http.Client
 }
@@ -75,13 +77,14 @@ func startManager(b *testing.B, dir string) *process {
 	cmd.Stdout, cmd.Stderr = &log, &log
 	start := time.Now()
 	must(b, cmd.Start())
-	b.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			b.Errorf("the Manager: %v\n%s", err, log.String())
 		}
 	})
-	p := &process{b: b, url: "http://" + address + "/api/v3", pid: cmd.Process.Pid, client: &http.Client{Transport: &http.Transport{
+	b.Cleanup(stop)
+	p := &process{b: b, stop: stop, url: "http://" + address + "/api/v3", pid: cmd.Process.Pid, client: &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: 2000, DisableCompression: true,
 	}}}
 	b.Cleanup(p.client.CloseIdleConnections)
@@ -158,7 +161,7 @@ func (p *process) cycle(w *worker) time.Duration {
 	return took
 }
 
-// status is a line of /proc/PID/status, in MB.
+// memory is a line of /proc/PID/status, in MB.
 func (p *process) memory(line string) float64 {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/status", p.pid))
 	must(p.b, err)
@@ -189,6 +192,11 @@ func (p *process) processor() time.Duration {
 	must(p.b, errUser)
 	must(p.b, errSystem)
 	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// reportProcessor prints the processor time of the Manager since before, per turn of the benchmark.
+func (p *process) reportProcessor(b *testing.B, before time.Duration) {
+	b.ReportMetric(milliseconds(p.processor()-before)/float64(b.N), "manager-cpu-ms/op")
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
