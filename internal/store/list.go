@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"iter"
 	"slices"
 	"strconv"
@@ -135,43 +134,43 @@ func workerQuery(l WorkerList) *pageQuery {
 
 // Jobs lists jobs; next is the cursor for the page behind, "" when this was the last.
 func (s *Store) Jobs(ctx context.Context, l JobList) (jobs []ListedJob, next string, err error) {
-	return jobLists.page(ctx, s.read, jobQuery(l))
+	return jobLists.page(ctx, s, jobQuery(l))
 }
 
 // Tasks lists tasks of a job; next is the cursor for the page behind, "" when this was the last.
 func (s *Store) Tasks(ctx context.Context, l TaskList) (tasks []farm.Task, next string, err error) {
-	return taskLists.page(ctx, s.read, taskQuery(l))
+	return taskLists.page(ctx, s, taskQuery(l))
 }
 
 // Workers lists workers that are not deleted, without their task types and tags; next is the cursor for the page behind.
 func (s *Store) Workers(ctx context.Context, l WorkerList) (workers []farm.Worker, next string, err error) {
-	return workerLists.page(ctx, s.read, workerQuery(l))
+	return workerLists.page(ctx, s, workerQuery(l))
 }
 
 // JobParts is a whole list of jobs in parts of at most MaxPage. What is in the list, and in which order, is settled before
 // the first part; each job is as it is when its part is read, and one that is deleted by then is left out. Between two
 // parts the database is left alone, so that it does not matter how long the caller takes. An error ends the list.
 func (s *Store) JobParts(ctx context.Context, l JobList) iter.Seq2[[]ListedJob, error] {
-	return jobLists.parts(ctx, s.read, jobQuery(l))
+	return jobLists.parts(ctx, s, jobQuery(l))
 }
 
 // TaskParts is the same for the tasks of a job.
 func (s *Store) TaskParts(ctx context.Context, l TaskList) iter.Seq2[[]farm.Task, error] {
-	return taskLists.parts(ctx, s.read, taskQuery(l))
+	return taskLists.parts(ctx, s, taskQuery(l))
 }
 
 // WorkerParts is the same for workers.
 func (s *Store) WorkerParts(ctx context.Context, l WorkerList) iter.Seq2[[]farm.Worker, error] {
-	return workerLists.parts(ctx, s.read, workerQuery(l))
+	return workerLists.parts(ctx, s, workerQuery(l))
 }
 
-func (l *listOf[T]) page(ctx context.Context, db *sql.DB, q *pageQuery) (items []T, next string, err error) {
-	ids, next, err := q.find(ctx, db)
+func (l *listOf[T]) page(ctx context.Context, s *Store, q *pageQuery) (items []T, next string, err error) {
+	ids, next, err := q.find(ctx, s.read)
 	if err != nil {
 		return nil, "", err
 	}
 	for part := range slices.Chunk(ids, l.part) {
-		read, err := l.read(ctx, db, part)
+		read, err := l.read(ctx, s, part)
 		if err != nil {
 			return nil, "", err
 		}
@@ -180,15 +179,15 @@ func (l *listOf[T]) page(ctx context.Context, db *sql.DB, q *pageQuery) (items [
 	return items, next, nil
 }
 
-func (l *listOf[T]) parts(ctx context.Context, db *sql.DB, q *pageQuery) iter.Seq2[[]T, error] {
+func (l *listOf[T]) parts(ctx context.Context, s *Store, q *pageQuery) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
-		ids, _, err := q.find(ctx, db)
+		ids, _, err := q.find(ctx, s.read)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		for part := range slices.Chunk(ids, l.part) {
-			items, err := l.read(ctx, db, part)
+			items, err := l.read(ctx, s, part)
 			if !yield(items, err) || err != nil {
 				return
 			}
@@ -196,19 +195,17 @@ func (l *listOf[T]) parts(ctx context.Context, db *sql.DB, q *pageQuery) iter.Se
 	}
 }
 
-// read reads rows in the order of their ids here. The ids are numbers of ours and stand in the text: the SQLite driver's
-// time grows with the square of the parameters.
-func (l *listOf[T]) read(ctx context.Context, db *sql.DB, ids []int64) (items []T, err error) {
+// read reads rows in the order of their ids here.
+func (l *listOf[T]) read(ctx context.Context, s *Store, ids []int64) (items []T, err error) {
 	ctx, end := limited(ctx)
 	defer end(&err)
 	place := make(map[int64]int, len(ids))
-	numbers := make([]string, len(ids))
 	for i, id := range ids {
 		place[id] = i
-		numbers[i] = strconv.FormatInt(id, 10)
 	}
-	where := append(slices.Clone(l.where), l.id+" IN ("+strings.Join(numbers, ",")+")")
-	rows, err := db.QueryContext(ctx, "SELECT "+l.rows+" WHERE "+strings.Join(where, " AND "))
+	among, list := s.among(l.id, ids)
+	where := strings.Join(append(slices.Clone(l.where), among), " AND ")
+	rows, err := s.read.QueryContext(ctx, "SELECT "+l.rows+" WHERE "+where, list)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -229,4 +226,18 @@ func (l *listOf[T]) read(ctx context.Context, db *sql.DB, ids []int64) (items []
 		}
 	}
 	return items, wrap(rows.Err())
+}
+
+// among is the condition that a number is one of these, which are the one argument $1: the statement is always the same,
+// and the SQLite driver's time grows with the square of the arguments.
+func (s *Store) among(column string, ids []int64) (condition, argument string) {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(id, 10)
+	}
+	list := strings.Join(texts, ",")
+	if s.clock != nil { // PostgreSQL
+		return column + " = ANY(CAST($1 AS BIGINT[]))", "{" + list + "}"
+	}
+	return column + " IN (SELECT value FROM json_each($1))", "[" + list + "]"
 }

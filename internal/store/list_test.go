@@ -4,6 +4,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"flamenco.farm/internal/farm"
@@ -27,7 +28,7 @@ func TestWhatIsGoneWhenItsPartIsReadIsLeftOut(t *testing.T) {
 	if err != nil || len(ids) != 3 {
 		t.Fatal(ids, err)
 	}
-	jobs, err := jobLists.read(t.Context(), s.read, []int64{ids[0], ids[0] + 1000, ids[2], ids[1]})
+	jobs, err := jobLists.read(t.Context(), s, []int64{ids[0], ids[0] + 1000, ids[2], ids[1]})
 	if err != nil || len(jobs) != 3 || jobs[0].Name+jobs[1].Name+jobs[2].Name != "201" {
 		t.Errorf("%v, %v", jobs, err)
 	}
@@ -51,5 +52,18 @@ func TestAPageOfTasksReadsOnlyItsPartOfTheIndex(t *testing.T) {
 	steps := plan(t, s, "page", q.text(keys))
 	if want := "SEARCH t USING COVERING INDEX sqlite_autoindex_tasks_2 (job_id=? AND index_in_job>?)"; steps[0] != want {
 		t.Errorf("%q", steps)
+	}
+}
+
+func TestTheRowsOfAListAreFoundByTheirIDs(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	for _, l := range []list{jobLists.list, taskLists.list, workerLists.list, operationLists.list} {
+		among, _ := s.among(l.id, []int64{1, 2})
+		for _, step := range plan(t, s, l.id, "SELECT "+l.rows+" WHERE "+among) {
+			if strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "json_each") {
+				t.Errorf("%s: %s", l.from, step)
+			}
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (s *Store) Operations(ctx context.Context, l OperationList) (operations []f
 	if l.Kind != "" {
 		q.filter("o.kind = " + q.arg(l.Kind))
 	}
-	return operationLists.page(ctx, s.read, q)
+	return operationLists.page(ctx, s, q)
 }
 
 // Operation is one operation, or farm.ErrNotExist.
