@@ -23,8 +23,11 @@ func BenchmarkTaskList(b *testing.B) {
 	id := prepare(b, dir, newJob("large", "blender", 100_000, 50))[0]
 	p := startManager(b, dir)
 	for _, c := range []struct{ name, query, encoding string }{
-		{"first page", "?limit=100", "identity"}, {"first page by name", "?limit=100&order_by=name", "identity"},
-		{"whole", "", "identity"}, {"whole by name", "?order_by=name", "identity"}, {"whole compressed", "", "gzip"},
+		{"first page", "?limit=100", "identity"},
+		{"first page by name", "?limit=100&order_by=name", "identity"},
+		{"whole", "", "identity"},
+		{"whole by name", "?order_by=name", "identity"},
+		{"whole compressed", "", "gzip"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p.forgetPeak()
