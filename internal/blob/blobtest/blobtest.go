@@ -24,6 +24,10 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 	for name, test := range map[string]func(*testing.T, blob.Store){
 		"what is put can be got":                     whatIsPutCanBeGot,
 		"a put replaces":                             aPutReplaces,
+		"what is created stays as it is":             whatIsCreatedStays,
+		"of several creators one succeeds":           oneCreatorSucceeds,
+		"a large file is stored as it is":            aLargeFile,
+		"everything below a folder can be deleted":   everythingBelow,
 		"parts can be read":                          partsCanBeRead,
 		"what is not there is not there":             whatIsNotThere,
 		"a body that breaks off changes nothing":     aBrokenBody,
@@ -83,6 +87,107 @@ func aPutReplaces(t *testing.T, s blob.Store) {
 	put(t, s, "a/b", "second")
 	if got := get(t, s, "a/b", 0, -1); got != "second" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func whatIsCreatedStays(t *testing.T, s blob.Store) {
+	info, err := s.Create(t.Context(), "a/b", strings.NewReader("first"))
+	if err != nil || info.Name != "a/b" || info.Size != 5 || info.Modified.IsZero() {
+		t.Fatalf("Create: %+v, %v", info, err)
+	}
+	if _, err := s.Create(t.Context(), "a/b", strings.NewReader("second")); !errors.Is(err, blob.ErrExist) {
+		t.Errorf("Create again: %v", err)
+	}
+	if got := get(t, s, "a/b", 0, -1); got != "first" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := s.Create(t.Context(), "a/c", &broken{left: 10}); !errors.Is(err, errBroken) {
+		t.Errorf("Create: %v", err)
+	}
+	if _, err := s.Create(t.Context(), "../b", strings.NewReader("x")); farm.CodeOf(err) != farm.CodeInvalid {
+		t.Errorf("Create outside: %v", err)
+	}
+	put(t, s, "a/b", "third")
+	if names := list(t, s, ""); !slices.Equal(names, []string{"a/b"}) {
+		t.Errorf("there is %q", names)
+	}
+}
+
+func oneCreatorSucceeds(t *testing.T, s blob.Store) {
+	const names, creators = 5, 8
+	for n := range names {
+		name := fmt.Sprintf("folder %d/file", n)
+		var won [creators]bool
+		var all sync.WaitGroup
+		for i := range creators {
+			all.Go(func() {
+				_, err := s.Create(t.Context(), name, strings.NewReader(fmt.Sprint(i)))
+				if won[i] = err == nil; err != nil && !errors.Is(err, blob.ErrExist) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		first := slices.Index(won[:], true)
+		if first < 0 || slices.Contains(won[first+1:], true) {
+			t.Fatalf("the winners are %v", won)
+		}
+		if got := get(t, s, name, 0, -1); got != fmt.Sprint(first) {
+			t.Errorf("%d won, %s is stored", first, got)
+		}
+	}
+}
+
+// plain hides that a body can be read at any place.
+type plain struct{ io.Reader }
+
+// largeSize is more than what fits into several parts of an upload.
+const largeSize = 21<<20 + 7
+
+func aLargeFile(t *testing.T, s blob.Store) {
+	large := make([]byte, largeSize)
+	for i := range large {
+		large[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	for name, store := range map[string]func() (blob.Info, error){
+		"put":     func() (blob.Info, error) { return s.Put(t.Context(), "put", bytes.NewReader(large)) },
+		"stream":  func() (blob.Info, error) { return s.Put(t.Context(), "stream", plain{bytes.NewReader(large)}) },
+		"created": func() (blob.Info, error) { return s.Create(t.Context(), "created", plain{bytes.NewReader(large)}) },
+	} {
+		if info, err := store(); err != nil || info.Size != largeSize {
+			t.Fatalf("%s: %+v, %v", name, info, err)
+		}
+		if got := get(t, s, name, 0, -1); got != string(large) {
+			t.Errorf("%s has %d other bytes", name, len(got))
+		}
+		if got := get(t, s, name, largeSize-100, 50); got != string(large[largeSize-100:largeSize-50]) {
+			t.Errorf("a part of %s is another", name)
+		}
+	}
+	if _, err := s.Create(t.Context(), "created", plain{bytes.NewReader(large)}); !errors.Is(err, blob.ErrExist) {
+		t.Errorf("Create again: %v", err)
+	}
+	if _, err := s.Put(t.Context(), "put", io.MultiReader(bytes.NewReader(large), &broken{})); !errors.Is(err, errBroken) {
+		t.Errorf("a body that breaks off: %v", err)
+	}
+	if info, err := s.Stat(t.Context(), "put"); err != nil || info.Size != largeSize {
+		t.Errorf("after it: %+v, %v", info, err)
+	}
+}
+
+func everythingBelow(t *testing.T, s blob.Store) {
+	for i := range 30 {
+		put(t, s, fmt.Sprintf("a/%d/x", i), "x")
+	}
+	put(t, s, "ab", "x")
+	if err := blob.DeleteAll(t.Context(), s, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if names := list(t, s, ""); !slices.Equal(names, []string{"ab"}) {
+		t.Errorf("there is %q", names)
+	}
+	if err := blob.DeleteAll(t.Context(), s, "nothing"); err != nil {
+		t.Error(err)
 	}
 }
 

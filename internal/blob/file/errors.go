@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/farm"
 )
 
@@ -15,6 +16,8 @@ import (
 func wrap(doing, name string, err error) error {
 	var number syscall.Errno
 	switch {
+	case errors.Is(err, blob.ErrExist):
+		return err
 	case isMissing(err):
 		return fmt.Errorf("blob: %s: %w", name, farm.ErrNotExist)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), farm.CodeOf(err) != "":

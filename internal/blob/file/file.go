@@ -51,11 +51,30 @@ func (s *Store) Close() error { return s.root.Close() }
 
 // Put implements blob.Store: it writes a temporary file, syncs it and renames it.
 func (s *Store) Put(ctx context.Context, name string, body io.Reader) (blob.Info, error) {
+	return s.store(ctx, name, body, s.root.Rename)
+}
+
+// Create implements blob.Store: a second name for the temporary file succeeds only if it is free.
+func (s *Store) Create(ctx context.Context, name string, body io.Reader) (blob.Info, error) {
+	return s.store(ctx, name, body, func(temporary, name string) error {
+		err := s.root.Link(temporary, name)
+		if info, look := s.root.Lstat(name); errors.Is(err, fs.ErrExist) && look == nil && info.Mode().IsRegular() {
+			return fmt.Errorf("blob: %s: %w", name, blob.ErrExist)
+		}
+		if err == nil {
+			_ = s.root.Remove(temporary) // else Sweep finds it
+		}
+		return err
+	})
+}
+
+// store writes a temporary file and lets give make it the stored one.
+func (s *Store) store(ctx context.Context, name string, body io.Reader, give func(temporary, name string) error) (blob.Info, error) {
 	if err := blob.CheckName(name); err != nil {
 		return blob.Info{}, err
 	}
 	temporary := path.Join(partial, rand.Text())
-	info, err := s.put(ctx, temporary, name, body)
+	info, err := s.put(ctx, temporary, name, body, give)
 	if err != nil {
 		_ = s.root.Remove(temporary) // it may not exist yet, and Sweep finds what is left
 		return blob.Info{}, wrap("storing", name, err)
@@ -63,7 +82,7 @@ func (s *Store) Put(ctx context.Context, name string, body io.Reader) (blob.Info
 	return info, nil
 }
 
-func (s *Store) put(ctx context.Context, temporary, name string, body io.Reader) (blob.Info, error) {
+func (s *Store) put(ctx context.Context, temporary, name string, body io.Reader, give func(temporary, name string) error) (blob.Info, error) {
 	if err := s.root.MkdirAll(partial, 0o750); err != nil {
 		return blob.Info{}, err
 	}
@@ -74,7 +93,7 @@ func (s *Store) put(ctx context.Context, temporary, name string, body io.Reader)
 	if err != nil {
 		return blob.Info{}, err
 	}
-	if err := s.place(temporary, name); err != nil {
+	if err := s.place(temporary, name, give); err != nil {
 		return blob.Info{}, err
 	}
 	if err := s.syncFolder(path.Dir(name)); err != nil && !isMissing(err) { // it was deleted again
@@ -83,12 +102,12 @@ func (s *Store) put(ctx context.Context, temporary, name string, body io.Reader)
 	return describe(name, written), nil
 }
 
-// place renames a written file. A folder that Delete finds empty just then is made again.
-func (s *Store) place(temporary, name string) error {
+// place gives a written file its name. A folder that Delete finds empty just then is made again.
+func (s *Store) place(temporary, name string, give func(temporary, name string) error) error {
 	var err error
 	for range 100 {
 		if err = s.root.MkdirAll(path.Dir(name), 0o750); err == nil {
-			err = s.root.Rename(temporary, name)
+			err = give(temporary, name)
 		}
 		if !isMissing(err) && !errors.Is(err, fs.ErrExist) { // either is what MkdirAll says of a folder that goes meanwhile
 			break
@@ -176,7 +195,19 @@ func (s *Store) stat(name string) (blob.Info, error) {
 }
 
 // Delete implements blob.Store. Folders that it leaves empty go too.
-func (s *Store) Delete(_ context.Context, name string) error {
+func (s *Store) Delete(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := s.delete(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) delete(name string) error {
 	if err := blob.CheckName(name); err != nil {
 		return err
 	}
