@@ -99,6 +99,9 @@ func (c *checkout) run(ctx context.Context) (_ string, err error) {
 
 // hold makes all files young, so that no collection takes them from here on, and refuses if some are missing.
 func (c *checkout) hold(ctx context.Context) error {
+	if c.remote != nil {
+		return c.holdRemote(ctx)
+	}
 	missing, err := c.each(ctx, func(f File) (bool, error) {
 		there, err := rescue(c.store, f.Key)
 		if there {
@@ -110,6 +113,37 @@ func (c *checkout) hold(ctx context.Context) error {
 		return err
 	}
 	return errMissing(missing, len(c.files))
+}
+
+// holdRemote is hold for files that are stored elsewhere, and gets those that are missing here.
+func (c *checkout) holdRemote(ctx context.Context) error {
+	keys := make([]Key, len(c.files))
+	for i, f := range c.files {
+		keys[i] = f.Key
+	}
+	stored, err := c.remote.ask(ctx, keys)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, f := range c.files {
+		if !stored[f.Key] {
+			missing = append(missing, f.Path)
+		}
+	}
+	if err := errMissing(missing, len(c.files)); err != nil {
+		return err
+	}
+	return c.fetchAll(ctx)
+}
+
+// again reports whether the shared storage has a file, and gets it back or fetches it if it does not.
+func (c *checkout) again(ctx context.Context, k Key) (bool, error) {
+	there, err := rescue(c.store, k)
+	if there || err != nil || c.remote == nil {
+		return there, err
+	}
+	return c.fetch(ctx, k)
 }
 
 // errMissing names the first missing files, nil if there are none.
@@ -199,7 +233,7 @@ func (c *checkout) fill(ctx context.Context) error {
 		}
 	}
 	way := &layer{ways: c.ways, to: root, checkout: c}
-	missing, err := c.each(ctx, func(f File) (bool, error) { return c.add(way, f) })
+	missing, err := c.each(ctx, func(f File) (bool, error) { return c.add(ctx, way, f) })
 	if err != nil {
 		return err
 	}
@@ -207,10 +241,10 @@ func (c *checkout) fill(ctx context.Context) error {
 }
 
 // add lays one file into the folder, and reports whether the store has it.
-func (c *checkout) add(way *layer, f File) (bool, error) {
+func (c *checkout) add(ctx context.Context, way *layer, f File) (bool, error) {
 	for range rescueTries {
 		err := way.lay(f)
-		there, failed := rescue(c.store, f.Key)
+		there, failed := c.again(ctx, f.Key)
 		switch {
 		case failed != nil:
 			return false, failed

@@ -45,6 +45,9 @@ const (
 // first touches a file, then links to it, then looks whether it is there and takes it back if it was moved aside. So
 // either it finds the file gone in time to get it back, or its link was there before the second look. Killed at any
 // point, a collection leaves files aside at worst: Recover puts them back.
+//
+// With files in a blob.Store these are the copies in the shared storage; what is stored is collected after them, and is
+// what the report is about.
 func (s *Store) Collect(ctx context.Context, opts CollectOptions) (Report, error) {
 	c := &collection{Store: s, CollectOptions: opts, found: make(map[Key]*candidate)}
 	if c.Progress == nil {
@@ -62,6 +65,9 @@ func (s *Store) Collect(ctx context.Context, opts CollectOptions) (Report, error
 	defer root.Close()
 	c.root = root
 	err = c.run(ctx)
+	if err == nil && s.remote != nil {
+		err = c.collectRemote(ctx, s.remote)
+	}
 	if err != nil && ctx.Err() == nil && farm.CodeOf(err) == "" {
 		err = storageError(err)
 	}

@@ -3,6 +3,7 @@
 package shaman
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -108,26 +109,45 @@ const (
 )
 
 // Status says what the store has of a file, and keeps a stored one from being collected soon.
-func (s *Store) Status(k Key) (Status, error) {
+func (s *Store) Status(ctx context.Context, k Key) (Status, error) {
 	root, err := s.open()
 	if err != nil {
 		return "", err
 	}
 	defer root.Close()
-	return s.status(root, k)
+	return s.status(ctx, root, k)
 }
 
-func (s *Store) status(root *os.Root, k Key) (Status, error) {
-	switch info, there, err := present(root, k); {
+func (s *Store) status(ctx context.Context, root *os.Root, k Key) (Status, error) {
+	switch there, err := s.stored(ctx, root, k); {
 	case err != nil:
-		return "", storageError(err)
+		return "", err
 	case there:
-		if age(info) > touchAge {
-			s.touch(root, k)
-		}
 		return Stored, nil
 	}
-	switch live, err := beingUploaded(root, k); {
+	return unstored(root, k)
+}
+
+// stored says whether the store has a file, and keeps that from being collected soon.
+func (s *Store) stored(ctx context.Context, root *os.Root, k Key) (bool, error) {
+	if s.remote != nil {
+		stored, err := s.remote.ask(ctx, []Key{k})
+		return stored[k], err
+	}
+	info, there, err := present(root, k)
+	if err != nil {
+		return false, storageError(err)
+	}
+	if there && age(info) > touchAge {
+		s.touch(root, k)
+	}
+	return there, nil
+}
+
+// unstored is the status of a file that is not stored.
+func unstored(root *os.Root, k Key) (Status, error) {
+	live, err := beingUploaded(root, k)
+	switch {
 	case err != nil:
 		return "", storageError(err)
 	case live:

@@ -30,9 +30,25 @@ func (s *Store) Requirements(ctx context.Context, files []File) ([]Required, err
 			all = append(all, Required{File: f})
 		}
 	}
-	err = parallel(ctx, len(all), func(i int) error {
-		status, err := s.status(root, all[i].Key)
-		all[i].Status = status
+	status := func(k Key) (Status, error) { return s.status(ctx, root, k) }
+	if s.remote != nil {
+		keys := make([]Key, len(all))
+		for i, f := range all {
+			keys[i] = f.Key
+		}
+		stored, err := s.remote.ask(ctx, keys) // all at once
+		if err != nil {
+			return nil, err
+		}
+		status = func(k Key) (Status, error) {
+			if stored[k] {
+				return Stored, nil
+			}
+			return unstored(root, k)
+		}
+	}
+	err = parallel(ctx, len(all), func(i int) (err error) {
+		all[i].Status, err = status(all[i].Key)
 		return err
 	})
 	if err != nil {

@@ -144,7 +144,7 @@ func (f *fixture) wantContent(path, content string) {
 
 func (f *fixture) wantStatus(k shaman.Key, want shaman.Status) {
 	f.t.Helper()
-	if got, err := f.Status(k); err != nil || got != want {
+	if got, err := f.Status(f.t.Context(), k); err != nil || got != want {
 		f.t.Fatalf("status %q, %v; want %q", got, err, want)
 	}
 }

@@ -3,7 +3,8 @@
 // Package shaman owns the uploaded files of jobs: a store in which a file's name is the sum and size of its content, and
 // checkouts, which are folders of links to stored files.
 //
-// All of its state is files and folders, as Flamenco 3 lays them out. Several processes may use one storage at the same
+// All of its state is files and folders, as Flamenco 3 lays them out; with a blob.Store the files are objects there, and
+// the folders hold what checkouts need of them. Several processes may use one storage at the same
 // time (a Manager, a collection of garbage that is its child, another Manager), so nothing rests on a lock in memory:
 // what has to be exclusive or whole is one rename.
 //
@@ -21,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/farm"
 )
 
@@ -54,6 +56,9 @@ const (
 type Options struct {
 	SharedStorage string // the folder that Manager, Workers and artists all see
 	Log           *slog.Logger
+	// Blobs is where uploaded files are kept, for any number of Managers; the shared storage then has copies of those that
+	// checkouts link to. nil = the shared storage is where they are kept.
+	Blobs blob.Store
 
 	// MaxAge is how long an unused file is kept; it counts for scheduled collections.
 	MaxAge time.Duration
@@ -66,6 +71,7 @@ type Options struct {
 // Store is the uploaded files below one shared storage. It may be used from many goroutines.
 type Store struct {
 	log     *slog.Logger
+	remote  *remote // nil = files are kept in the shared storage only
 	period  time.Duration
 	collect func(ctx context.Context) error
 
@@ -89,6 +95,9 @@ func New(opts Options) (*Store, error) {
 		log: opts.Log, period: opts.Period, collect: opts.Collect,
 		shared: shared, store: filepath.Join(shared, storeFolder),
 		ways: allWays(), free: freeSpace, chars: randomChars,
+	}
+	if opts.Blobs != nil {
+		s.remote = &remote{blobs: opts.Blobs, maxAge: opts.MaxAge}
 	}
 	for _, folder := range []string{filepath.Join(s.store, storedFolder), filepath.Join(s.store, uploadingFolder), filepath.Join(shared, jobsFolder)} {
 		if err := os.MkdirAll(folder, folderMode); err != nil {

@@ -62,7 +62,12 @@ func (s *Store) Upload(ctx context.Context, u Upload, body io.Reader) (Outcome, 
 		return 0, err
 	}
 	defer root.Close()
-	switch status, err := s.status(root, u.Key); {
+	if s.remote != nil { // a collection that is at it must not delete what is uploaded now
+		if err := s.remote.settled(ctx, []Key{u.Key}); err != nil {
+			return 0, remoteError(err)
+		}
+	}
+	switch status, err := s.status(ctx, root, u.Key); {
 	case err != nil:
 		return 0, err
 	case status == Stored:
@@ -99,19 +104,41 @@ func (s *Store) receive(ctx context.Context, root *os.Root, u Upload, body io.Re
 		root.Remove(name)
 		root.Remove(path.Dir(name)) // unless somebody else uploads the same
 	}()
-	in := incoming{root: root, key: u.Key, tmp: tmp, sum: sha256.New()}
+	in := incoming{key: u.Key, tmp: tmp, sum: sha256.New(), storedByOthers: func() (bool, error) { return s.stored(ctx, root, u.Key) }}
 	outcome, err := in.copy(ctx, body)
 	if err != nil || outcome == AlreadyStored {
 		return outcome, err
 	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+	if err := tmp.Sync(); err != nil {
 		return 0, storageError(err)
 	}
-	if outcome, err = commit(root, u.Key, name); err != nil {
+	if s.remote != nil {
+		if outcome, err = s.send(ctx, root, u.Key, name); err != nil {
+			return 0, err
+		}
+	}
+	if err := tmp.Close(); err != nil {
 		return 0, storageError(err)
+	}
+	here, err := commit(root, u.Key, name)
+	if err != nil {
+		return 0, storageError(err)
+	}
+	if s.remote == nil {
+		outcome = here
 	}
 	s.log.Debug("Shaman: file stored", "file", u.Key.String(), "name", u.Name)
 	return outcome, nil
+}
+
+// send stores a temporary file that has turned out to be right in the blob.Store. What the shared storage keeps is a copy.
+func (s *Store) send(ctx context.Context, root *os.Root, k Key, name string) (Outcome, error) {
+	content, err := root.Open(name)
+	if err != nil {
+		return 0, storageError(err)
+	}
+	defer content.Close()
+	return s.remote.store(ctx, k, content)
 }
 
 // createUpload makes the temporary file. Its folder may be removed by an upload that has just ended.
@@ -148,10 +175,10 @@ func retry(do func() error) error {
 
 // incoming is the content of an upload on its way.
 type incoming struct {
-	root *os.Root
-	key  Key
-	tmp  *os.File
-	sum  hash.Hash
+	key            Key
+	tmp            *os.File
+	sum            hash.Hash
+	storedByOthers func() (bool, error) // asked now and then
 }
 
 // copy writes the body and checks it. It gives up early when somebody else has stored the file.
@@ -178,7 +205,7 @@ func (in *incoming) copy(ctx context.Context, body io.Reader) (Outcome, error) {
 		}
 		if size-looked >= lookAfter {
 			looked = size
-			if _, there, err := present(in.root, in.key); err == nil && there {
+			if there, err := in.storedByOthers(); err == nil && there {
 				return AlreadyStored, nil
 			}
 		}

@@ -224,7 +224,7 @@ func TestAStorageThatIsAwayIsSaidToFail(t *testing.T) {
 	f := setup(t)
 	k := f.put("x")
 	f.must(os.Rename(f.shared, f.shared+"-away"))
-	_, err := f.Status(k)
+	_, err := f.Status(f.t.Context(), k)
 	f.wantCode(err, farm.CodeStorage)
 	f.must(os.Rename(f.shared+"-away", f.shared))
 	f.wantStatus(k, shaman.Stored)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // DefaultMaxSize is how long a log may get in bytes, unless the Store was told otherwise.
@@ -55,16 +56,21 @@ func (e extent) physical(at int64) int64 {
 }
 
 // headLimit is where the beginning of a log ends at the latest.
-func (s *Store) headLimit() int64 { return min(headSize, s.maxSize/4) }
+func headLimit(maxSize int64) int64 { return min(headSize, maxSize/4) }
 
 // extentOf looks how long a log is, and for the note in it.
-func (s *Store) extentOf(f *os.File) (extent, error) {
+func (s *files) extentOf(f *os.File) (extent, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return extent{}, err
 	}
-	e := extent{size: info.Size()}
-	limit := s.headLimit()
+	return extentOf(f, info.Size(), s.maxSize)
+}
+
+// extentOf looks for the note in a log of some size.
+func extentOf(f io.ReaderAt, size, maxSize int64) (extent, error) {
+	e := extent{size: size}
+	limit := headLimit(maxSize)
 	if e.size <= limit {
 		return e, nil
 	}
@@ -97,7 +103,7 @@ func readNote(text []byte) (absent int64, ok bool) {
 
 // cut leaves out the middle of a log that is too long: its beginning stays, and half of what the limit allows of its end.
 // The log is replaced as a whole. An error leaves it as it is.
-func (s *Store) cut(name string) {
+func (s *files) cut(name string) {
 	if s.writeCut(name) != nil {
 		return
 	}
@@ -106,7 +112,7 @@ func (s *Store) cut(name string) {
 	}
 }
 
-func (s *Store) writeCut(name string) error {
+func (s *files) writeCut(name string) error {
 	f, err := s.root.Open(name)
 	if err != nil {
 		return err
@@ -116,32 +122,36 @@ func (s *Store) writeCut(name string) error {
 	if err != nil {
 		return err
 	}
-	after := e.head + noteLength // where what is left begins
-	if e.head == 0 {
-		if e.head, err = headEnd(f, s.headLimit()); err != nil {
-			return err
-		}
-		after = e.head
-	}
-	tail, err := tailStart(f, max(e.size-s.maxSize/2, after))
+	text, _, err := cut(f, e, s.maxSize)
 	if err != nil {
 		return err
 	}
-	absent := e.absent + tail - after
 	return s.writeWhole(name+temporarySuffix, func(to *os.File) error {
-		if _, err := io.Copy(to, io.NewSectionReader(f, 0, e.head)); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(to, "%s%0*d%s", noteBegin, noteDigits, absent, noteEnd); err != nil {
-			return err
-		}
-		_, err := io.Copy(to, io.NewSectionReader(f, tail, e.size-tail))
+		_, err := io.Copy(to, text)
 		return err
 	})
 }
 
+// cut is what stays of a log that is too long, and how long that is.
+func cut(f io.ReaderAt, e extent, maxSize int64) (text io.Reader, size int64, err error) {
+	after := e.head + noteLength // where what is left begins
+	if e.head == 0 {
+		if e.head, err = headEnd(f, headLimit(maxSize)); err != nil {
+			return nil, 0, err
+		}
+		after = e.head
+	}
+	tail, err := tailStart(f, max(e.size-maxSize/2, after))
+	if err != nil {
+		return nil, 0, err
+	}
+	note := fmt.Sprintf("%s%0*d%s", noteBegin, noteDigits, e.absent+tail-after, noteEnd)
+	text = io.MultiReader(io.NewSectionReader(f, 0, e.head), strings.NewReader(note), io.NewSectionReader(f, tail, e.size-tail))
+	return text, e.head + noteLength + e.size - tail, nil
+}
+
 // headEnd is the end of the last whole line before a limit, or the limit itself in a very long line.
-func headEnd(f *os.File, limit int64) (int64, error) {
+func headEnd(f io.ReaderAt, limit int64) (int64, error) {
 	start := max(0, limit-maxLine)
 	text, err := io.ReadAll(io.NewSectionReader(f, start, limit-start))
 	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
@@ -151,7 +161,7 @@ func headEnd(f *os.File, limit int64) (int64, error) {
 }
 
 // tailStart is the beginning of the first whole line from a place on, or the place itself in a very long line.
-func tailStart(f *os.File, from int64) (int64, error) {
+func tailStart(f io.ReaderAt, from int64) (int64, error) {
 	text, err := io.ReadAll(io.NewSectionReader(f, from, maxLine))
 	if i := bytes.IndexByte(text, '\n'); i >= 0 {
 		return from + int64(i) + 1, err

@@ -12,4 +12,7 @@ const PackDelay = packDelay
 type Disk = disk
 
 // OnDisk makes a Store change files through something else than its folder.
-func (s *Store) OnDisk(wrap func(Disk) Disk) { s.disk = wrap(s.disk) }
+func (s *Store) OnDisk(wrap func(Disk) Disk) {
+	f, _ := s.place.(*files)
+	f.disk = wrap(f.disk)
+}

@@ -33,14 +33,14 @@ const maxFrames = 1 << 22
 var errDamaged = errors.New("the compressed log is damaged")
 
 // pack compresses text to w.
-func pack(encoder *zstd.Encoder, w io.Writer, text io.Reader) error {
+func (c codec) pack(w io.Writer, text io.Reader) error {
 	var table []byte
 	frames := 0
 	buffer, packed := make([]byte, frameSize), []byte(nil)
 	for {
 		n, err := io.ReadFull(text, buffer)
 		if n > 0 {
-			packed = encoder.EncodeAll(buffer[:n], packed[:0])
+			packed = c.encoder.EncodeAll(buffer[:n], packed[:0])
 			if _, err := w.Write(packed); err != nil {
 				return err
 			}

@@ -110,16 +110,11 @@ func (p *Packer) round(ctx context.Context) (next time.Time, err error) {
 		return time.Time{}, nil
 	}
 	defer leave()
-	var problems []error
-	for _, file := range p.store.queue.take() {
-		if ctx.Err() != nil {
-			return time.Time{}, ctx.Err()
-		}
-		if err := p.store.pack(file); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", file.name, err))
-		}
+	packed := p.store.packAll(ctx, p.store.queue.take())
+	if ctx.Err() != nil {
+		return time.Time{}, ctx.Err()
 	}
-	if err := errors.Join(append(problems, p.packJobs(ctx))...); err != nil || p.Retention == 0 {
+	if err := errors.Join(packed, p.packJobs(ctx)); err != nil || p.Retention == 0 {
 		return time.Time{}, err
 	}
 	return p.pruneJobs(ctx)
@@ -191,6 +186,41 @@ func (q *queue) take() []logFile {
 	}
 	clear(q.files)
 	return files
+}
+
+// Ended says that the newest attempt at a task has ended. It never blocks. Where logs are files they wait for the end of the
+// job; in objects each chunk is one until then.
+func (s *Store) Ended(jobID, taskID string) {
+	if _, objects := s.place.(*objects); objects && checkIDs(jobID, taskID) == nil {
+		name := taskFolder(jobID, taskID)
+		s.finished(logFile{name: name + "/", id: farm.LogID{JobID: jobID, TaskID: taskID}, object: true, ended: true})
+	}
+}
+
+// packAll compresses logs where they are: files one by one, objects several at a time, as requests take a while.
+func (s *Store) packAll(ctx context.Context, all []logFile) error {
+	work := newWork(mergeAtOnce)
+	var problems []error
+	for _, file := range all {
+		if ctx.Err() != nil {
+			break
+		}
+		pack := func(in backend) error {
+			if err := in.pack(ctx, file); err != nil {
+				return fmt.Errorf("%s: %w", file.name, err)
+			}
+			return nil
+		}
+		switch {
+		case file.object:
+			problems = append(problems, work.do(ctx, func() error { return pack(s.place) }))
+		case s.older != nil:
+			problems = append(problems, pack(s.older))
+		default:
+			problems = append(problems, pack(s.place))
+		}
+	}
+	return errors.Join(append(problems, work.wait())...)
 }
 
 // finished notes a log that could be compressed. It never blocks.

@@ -4,12 +4,8 @@ package tasklog
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"strings"
 	"time"
 
 	"flamenco.farm/internal/farm"
@@ -21,74 +17,35 @@ const TailSize = 2048
 // Log is a log that is open for reading, compressed or not. It does not change what it is when a newer attempt begins.
 type Log struct {
 	io.ReaderAt
-	Size     int64 // in bytes, as text
-	Modified time.Time
-	path     string // without what says that it is compressed
-	file     *os.File
-	packed   bool
+	Size       int64 // in bytes, as text
+	Modified   time.Time
+	path       string        // without what says that it is compressed
+	compressed io.ReadSeeker // nil = it is not
+	close      func() error
 }
 
 // Close ends the reading. Nothing that was read can be lost by it any more.
-func (l *Log) Close() { _ = l.file.Close() }
+func (l *Log) Close() { _ = l.close() }
 
 // Compressed is the log as it is stored, in Zstandard; false if it is not compressed.
-func (l *Log) Compressed() (io.ReadSeeker, bool) { return l.file, l.packed }
+func (l *Log) Compressed() (io.ReadSeeker, bool) { return l.compressed, l.compressed != nil }
 
 // Open opens the log of an attempt, or with generation Newest that of the newest; farm.ErrNotExist if it has none.
 func (s *Store) Open(id farm.LogID) (*Log, error) {
 	if err := checkIDs(id.JobID, id.TaskID); err != nil {
 		return nil, err
 	}
-	lock := s.lock(id.TaskID)
-	lock.Lock() // else a newer attempt could take the name meanwhile
-	defer lock.Unlock()
-	name, err := s.place(id)
-	if err != nil {
-		return nil, err
+	log, err := s.place.open(id)
+	if s.older != nil && farm.IsNotExist(err) {
+		return s.older.open(id)
 	}
-	for _, found := range []string{name, name + packedSuffix} {
-		log, err := s.open(found)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return log, err
-		}
-	}
-	return nil, fmt.Errorf("tasklog: task %s has no log: %w", id.TaskID, farm.ErrNotExist)
-}
-
-func (s *Store) open(name string) (*Log, error) {
-	if regular, err := s.exists(name); err != nil {
-		return nil, err
-	} else if !regular { // to open a named pipe would wait for its writer for ever
-		return nil, fs.ErrNotExist
-	}
-	f, err := s.root.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("tasklog: %w", err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("tasklog: %w", err)
-	}
-	log := &Log{
-		ReaderAt: f, Size: info.Size(), Modified: info.ModTime(), path: strings.TrimSuffix(name, packedSuffix), file: f,
-	}
-	if !isPacked(name) {
-		return log, nil
-	}
-	text, err := openPacked(s.decoder, f, info.Size())
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("tasklog: %s: %w", name, err)
-	}
-	log.ReaderAt, log.Size, log.packed = text, text.size, true
-	return log, nil
+	return log, err
 }
 
 // Info is where a log is and how long it is.
 type Info struct {
 	ID   farm.LogID
-	Path string // inside the folder; there it can be read even if it is compressed
+	Path string // as if it were a text file in a folder of all jobs; see ParsePath
 	Size int64  // in bytes, as text
 }
 
@@ -100,6 +57,24 @@ func (s *Store) Stat(id farm.LogID) (Info, error) {
 	}
 	defer log.Close()
 	return Info{ID: id, Path: log.path, Size: log.Size}, nil
+}
+
+// StatAll is Stat for some attempts of a task. Those that have no log are left out.
+func (s *Store) StatAll(jobID, taskID string, generations []int64) (map[int64]Info, error) {
+	if err := checkIDs(jobID, taskID); err != nil {
+		return nil, err
+	}
+	found, err := s.place.stat(jobID, taskID, generations)
+	if s.older == nil || err != nil || len(found) == len(generations) {
+		return found, err
+	}
+	older, err := s.older.stat(jobID, taskID, generations)
+	for generation, info := range older {
+		if _, newer := found[generation]; !newer {
+			found[generation] = info
+		}
+	}
+	return found, err
 }
 
 // Tail is the end of the newest log of a task, at most TailSize bytes and then only whole lines; farm.ErrNotExist if it

@@ -7,7 +7,7 @@ package tasklog
 import "errors"
 
 // syncFolder makes the names in a folder last.
-func (s *Store) syncFolder(name string) error {
+func (s *files) syncFolder(name string) error {
 	folder, err := s.root.Open(name)
 	if err != nil {
 		return gone(err)

@@ -3,4 +3,4 @@
 package tasklog
 
 // syncFolder does nothing: Windows has no such call for a folder.
-func (s *Store) syncFolder(string) error { return nil }
+func (s *files) syncFolder(string) error { return nil }

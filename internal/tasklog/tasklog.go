@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package tasklog owns the logs of tasks: one text file for each attempt, under the Manager's local storage. It appends,
-// never twice the same chunk, limits how long a log gets, compresses those that are finished, and reads them, compressed or
-// not. It must not know what the lines mean nor who may see them.
+// Package tasklog owns the logs of tasks: one for each attempt, in text files under the Manager's local storage or in objects
+// of a blob.Store. It appends, never twice the same chunk, limits how long a log gets, compresses those that are finished,
+// and reads them, compressed or not. It must not know what the lines mean nor who may see them.
 package tasklog
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"io/fs"
-	"os"
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
+	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/farm"
 )
 
@@ -29,66 +26,146 @@ const Newest = -1
 // idLength is the length of a UUID in text.
 const idLength = 36
 
-// stripes is the number of locks that all tasks share, so that no task leaves one behind.
-const stripes = 64
-
-// Store keeps the logs below one folder. Names never lead out of it, neither by ".." nor by a link.
-//
-// The log of the newest attempt of a task is task-<id>.txt, as in Flamenco 3. When a newer attempt begins to log, it is
-// renamed to task-<id>.<generation>.txt, and task-<id>.attempt says of which attempt the next task-<id>.txt is; without that
-// file it is of the first one. A compressed log has .zst behind its name; where both are there, the text counts. Names that
-// end in ~ are of files that are being written.
+// Store keeps the logs of tasks. Those of a task are changed by one call at a time.
 type Store struct {
-	root    *os.Root // to read
-	disk    disk     // to change
-	maxSize int64
-	seed    maphash.Seed
-	locks   [stripes]sync.Mutex // one task is changed by one call at a time
+	place backend
+	older backend // read when place has no log; nil = there is none
+	codec
+	queue *queue // of logs that could be compressed
+	hear  func(id farm.LogID, text string)
+}
+
+// backend is how logs are kept. What it is asked for has been checked.
+type backend interface {
+	// append adds text to a log unless what follows its first since bytes holds it; a negative since adds it in any case.
+	append(id farm.LogID, since int64, text string) (size int64, err error)
+	// open opens a log, whose generation may be Newest; farm.ErrNotExist if there is none.
+	open(id farm.LogID) (*Log, error)
+	// stat is the sizes and paths of those of the logs that there are.
+	stat(jobID, taskID string, generations []int64) (map[int64]Info, error)
+	// pack compresses a log that was said to be finished.
+	pack(ctx context.Context, file logFile) error
+	packJob(ctx context.Context, jobID string) error
+	pruneJob(ctx context.Context, jobID string) error
+	close() error
+}
+
+// codec compresses and reads what is compressed. It is safe for concurrent use.
+type codec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
-	queue   *queue // of logs that could be compressed
-	hear    func(id farm.LogID, text string)
 }
 
-// disk is how a Store changes files; each call takes effect wholly or not at all.
-type disk interface {
-	OpenFile(name string, flag int, perm os.FileMode) (*os.File, error)
-	MkdirAll(name string, perm os.FileMode) error
-	Rename(from, to string) error
-	Remove(name string) error
-	Chtimes(name string, accessed, modified time.Time) error
-}
-
-// New opens the folder, which it makes if it is missing. A log that is longer than maxSize bytes loses its middle; 0 = the
-// default. Close frees the Store.
-func New(folder string, maxSize int64) (*Store, error) {
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return nil, fmt.Errorf("tasklog: making the local storage: %w", err)
-	}
-	root, err := os.OpenRoot(folder)
-	if err != nil {
-		return nil, fmt.Errorf("tasklog: opening the local storage: %w", err)
-	}
+func newCodec() (codec, error) {
 	encoder, encoderErr := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameSize))
 	decoder, decoderErr := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(frameSize))
 	if err := errors.Join(encoderErr, decoderErr); err != nil {
-		root.Close()
-		return nil, fmt.Errorf("tasklog: %w", err)
+		return codec{}, fmt.Errorf("tasklog: %w", err)
 	}
+	return codec{encoder: encoder, decoder: decoder}, nil
+}
+
+// New keeps logs in files below a folder, which it makes if it is missing. A log that is longer than maxSize bytes loses its
+// middle; 0 = the default. Close frees the Store.
+func New(folder string, maxSize int64) (*Store, error) {
+	s, err := newStore()
+	if err != nil {
+		return nil, err
+	}
+	if s.place, err = s.files(folder, maxSize); err != nil {
+		return nil, errors.Join(err, s.closeCodec())
+	}
+	return s, nil
+}
+
+// NewObjects keeps logs as objects, which any number of Managers may write and read at once. Logs that are in files below a
+// folder, from before, are read as well and compressed in time.
+func NewObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
+	s, err := newStore()
+	if err != nil {
+		return nil, err
+	}
+	if s.older, err = s.files(folder, maxSize); err != nil {
+		return nil, errors.Join(err, s.closeCodec())
+	}
+	s.place = newObjects(blobs, s.codec, limitOf(maxSize), s.heard, s.finished)
+	return s, nil
+}
+
+func newStore() (*Store, error) {
+	codec, err := newCodec()
+	return &Store{codec: codec, queue: newQueue(), hear: func(farm.LogID, string) {}}, err
+}
+
+func limitOf(maxSize int64) int64 {
 	if maxSize == 0 {
-		maxSize = DefaultMaxSize
+		return DefaultMaxSize
 	}
-	return &Store{root: root, disk: root, maxSize: maxSize, seed: maphash.MakeSeed(), encoder: encoder, decoder: decoder, queue: newQueue(), hear: func(farm.LogID, string) {}}, nil
+	return maxSize
+}
+
+func (s *Store) files(folder string, maxSize int64) (*files, error) {
+	return newFiles(folder, limitOf(maxSize), s.codec, s.heard, s.finished)
 }
 
 // OnAppend lets hear know, in order and exactly once, what is appended to each log. It must not block, and is to be set
 // before anything is written.
 func (s *Store) OnAppend(hear func(id farm.LogID, text string)) { s.hear = hear }
 
-// Close frees the folder; nothing may be called after it.
+func (s *Store) heard(id farm.LogID, text string) { s.hear(id, text) }
+
+// Close frees what is open; nothing may be called after it.
 func (s *Store) Close() error {
+	err := errors.Join(s.place.close(), s.closeCodec())
+	if s.older != nil {
+		err = errors.Join(err, s.older.close())
+	}
+	return err
+}
+
+func (s *Store) closeCodec() error {
 	s.decoder.Close()
-	return errors.Join(s.encoder.Close(), s.root.Close())
+	return s.encoder.Close()
+}
+
+// AppendChunk appends text to the log of an attempt unless what follows its first since bytes already holds it, so that a
+// chunk whose acknowledgement was lost is kept once. A negative since appends in any case. It returns the new size, which
+// counts what the log lost for its length. A storage that is full or failing is an error of code farm.CodeStorage; of the
+// chunk nothing is left behind then, or all of it.
+func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, error) {
+	if err := checkIDs(id.JobID, id.TaskID); err != nil {
+		return 0, err
+	}
+	return s.place.append(id, since, text)
+}
+
+// AppendLine appends a line of the Manager itself to the log of an attempt, stamped with the time. Line breaks inside
+// become spaces.
+func (s *Store) AppendLine(id farm.LogID, line string) error {
+	line = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(strings.TrimRight(line, "\r\n"))
+	_, err := s.AppendChunk(id, -1, time.Now().UTC().Format(time.RFC3339)+" "+line+"\n")
+	return err
+}
+
+// PackJob compresses all logs of a job, and removes what a crash left half written.
+func (s *Store) PackJob(ctx context.Context, jobID string) error {
+	return s.eachPlace(jobID, func(b backend) error { return b.packJob(ctx, jobID) })
+}
+
+// PruneJob removes the logs of a job except those of the newest attempts.
+func (s *Store) PruneJob(ctx context.Context, jobID string) error {
+	return s.eachPlace(jobID, func(b backend) error { return b.pruneJob(ctx, jobID) })
+}
+
+func (s *Store) eachPlace(jobID string, do func(backend) error) error {
+	err := checkIDs(jobID)
+	if err == nil {
+		err = do(s.place)
+	}
+	if err == nil && s.older != nil {
+		err = do(s.older)
+	}
+	return err
 }
 
 // Folder is where the files of a job are inside the folder. The level of first characters keeps folders short to list.
@@ -140,74 +217,6 @@ func ParsePath(name string) (farm.LogID, bool) {
 		return farm.LogID{}, false
 	}
 	return id, true
-}
-
-func (s *Store) lock(taskID string) *sync.Mutex {
-	return &s.locks[maphash.String(s.seed, taskID)%stripes]
-}
-
-// newest is the generation of the attempt that task-<id>.txt belongs to: 1 also for what was logged before it.
-func (s *Store) newest(id farm.LogID) (int64, error) {
-	text, err := s.root.ReadFile(markerPath(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 1, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("tasklog: %w", err)
-	}
-	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
-	if err != nil || n < 1 {
-		return 0, fmt.Errorf("tasklog: %s is damaged", markerPath(id))
-	}
-	return n, nil
-}
-
-// exists tells whether there is a regular file.
-func (s *Store) exists(name string) (bool, error) {
-	info, err := s.root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("tasklog: %w", err)
-	}
-	return info.Mode().IsRegular(), nil
-}
-
-// anyOf is whether a log is there, as text or compressed.
-func (s *Store) anyOf(name string) (bool, error) {
-	there, err := s.exists(name)
-	if there || err != nil {
-		return there, err
-	}
-	return s.exists(name + packedSuffix)
-}
-
-// place is where the log of an attempt is, whether or not it is there. One that is newer than the newest has no place yet,
-// and is said not to exist.
-func (s *Store) place(id farm.LogID) (string, error) {
-	newest, err := s.newest(id)
-	if err != nil {
-		return "", err
-	}
-	name := Path(id.JobID, id.TaskID)
-	switch {
-	case id.Generation == Newest:
-	case max(id.Generation, 1) > newest:
-		return "", fmt.Errorf("tasklog: attempt %d of task %s: %w", id.Generation, id.TaskID, farm.ErrNotExist)
-	case max(id.Generation, 1) < newest:
-		id.Generation = max(id.Generation, 1)
-		return attemptPath(id), nil
-	}
-	// A crash between the two steps of a rotation leaves the newest log under the name of an earlier one.
-	if there, err := s.anyOf(name); there || err != nil {
-		return name, err
-	}
-	id.Generation = newest
-	if there, err := s.anyOf(attemptPath(id)); there || err != nil {
-		return attemptPath(id), err
-	}
-	return name, nil
 }
 
 func storageError(err error) error {

@@ -32,7 +32,7 @@ func (h *handlers) ShamanCheckoutRequirements(ctx context.Context, r api.ShamanC
 	return answer, nil
 }
 
-func (h *handlers) ShamanFileStoreCheck(_ context.Context, r api.ShamanFileStoreCheckRequestObject) (api.ShamanFileStoreCheckResponseObject, error) {
+func (h *handlers) ShamanFileStoreCheck(ctx context.Context, r api.ShamanFileStoreCheckRequestObject) (api.ShamanFileStoreCheckResponseObject, error) {
 	if h.Shaman == nil {
 		return nil, errNoShaman
 	}
@@ -40,7 +40,7 @@ func (h *handlers) ShamanFileStoreCheck(_ context.Context, r api.ShamanFileStore
 	if err != nil {
 		return nil, err
 	}
-	status, err := h.Shaman.Status(key)
+	status, err := h.Shaman.Status(ctx, key)
 	if err != nil {
 		return nil, err
 	}

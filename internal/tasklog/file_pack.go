@@ -29,8 +29,8 @@ const (
 	earlier       // those of all attempts but the newest of each task
 )
 
-// PackJob compresses all logs of a job, and removes what a crash left half written.
-func (s *Store) PackJob(ctx context.Context, jobID string) error {
+// packJob implements backend.
+func (s *files) packJob(ctx context.Context, jobID string) error {
 	var problems []error
 	for file, err := range s.files(jobID, all) {
 		if err == nil {
@@ -43,15 +43,15 @@ func (s *Store) PackJob(ctx context.Context, jobID string) error {
 		case strings.HasSuffix(file.name, temporarySuffix):
 			err = s.sweep(file)
 		case !isPacked(file.name):
-			err = s.pack(file)
+			err = s.pack(ctx, file)
 		}
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
 }
 
-// PruneJob removes the logs of a job except those of the newest attempts.
-func (s *Store) PruneJob(ctx context.Context, jobID string) error {
+// pruneJob implements backend.
+func (s *files) pruneJob(ctx context.Context, jobID string) error {
 	for file, err := range s.files(jobID, earlier) {
 		if err == nil {
 			err = ctx.Err()
@@ -66,22 +66,20 @@ func (s *Store) PruneJob(ctx context.Context, jobID string) error {
 	return nil
 }
 
-// logFile is a file of a task's logs.
+// logFile is a file of a task's logs, or what may be one.
 type logFile struct {
-	name string
-	id   farm.LogID
+	name   string
+	id     farm.LogID
+	object bool // all logs of the task, in objects
+	ended  bool // also the newest of them
 }
 
 // readAtOnce is how many names of a folder are read at once.
 const readAtOnce = 1000
 
 // files lists the files of the logs of a job, finished or not. A job that has no folder has none.
-func (s *Store) files(jobID string, of which) iter.Seq2[logFile, error] {
+func (s *files) files(jobID string, of which) iter.Seq2[logFile, error] {
 	return func(yield func(logFile, error) bool) {
-		if err := checkIDs(jobID); err != nil {
-			yield(logFile{}, err)
-			return
-		}
 		folder, err := s.root.Open(Folder(jobID))
 		if errors.Is(err, fs.ErrNotExist) {
 			return
@@ -122,14 +120,14 @@ func parseFile(jobID, name string) (logFile, bool) {
 }
 
 // sweep removes a file that is half written. Whoever writes one holds the lock, except pack, of which there is only one.
-func (s *Store) sweep(file logFile) error {
+func (s *files) sweep(file logFile) error {
 	lock := s.lock(file.id.TaskID)
 	lock.Lock()
 	defer lock.Unlock()
 	return gone(s.disk.Remove(file.name))
 }
 
-func (s *Store) prune(file logFile) error {
+func (s *files) prune(file logFile) error {
 	lock := s.lock(file.id.TaskID)
 	lock.Lock()
 	defer lock.Unlock()
@@ -151,7 +149,7 @@ func gone(err error) error {
 
 // pack compresses a log. Nothing is locked while it is read: when it has changed meanwhile it stays as it is. The text is
 // removed only after the compressed log is on the disk under its name.
-func (s *Store) pack(file logFile) error {
+func (s *files) pack(_ context.Context, file logFile) error {
 	f, err := s.root.Open(file.name)
 	if err != nil {
 		return gone(err)
@@ -163,7 +161,7 @@ func (s *Store) pack(file logFile) error {
 	}
 	temporary := file.name + packedSuffix + temporarySuffix
 	if err := s.writeWhole(temporary, func(to *os.File) error {
-		return pack(s.encoder, to, io.NewSectionReader(f, 0, before.Size()))
+		return s.codec.pack(to, io.NewSectionReader(f, 0, before.Size()))
 	}); err != nil {
 		return gone(err) // the job may have been deleted
 	}
@@ -188,11 +186,11 @@ func (s *Store) pack(file logFile) error {
 }
 
 // unpackFor makes text of a log that is compressed and has to grow. The compressed one is removed last.
-func (s *Store) unpackFor(name string, id farm.LogID) error {
+func (s *files) unpackFor(name string, id farm.LogID) error {
 	if text, err := s.exists(name); text || err != nil {
 		return err
 	}
-	log, err := s.open(name + packedSuffix)
+	log, err := s.openFile(name + packedSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -10,16 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"flamenco.farm/internal/farm"
 )
 
-// AppendChunk appends text to the log of an attempt unless what follows its first since bytes already holds it, so that a
-// chunk whose acknowledgement was lost is kept once. A negative since appends in any case. It returns the new size, which
-// counts what the log lost for its length. A disk that is full or failing is an error of code farm.CodeStorage, and leaves
-// nothing of the chunk behind.
-func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, error) {
+// append implements backend.
+func (s *files) append(id farm.LogID, since int64, text string) (int64, error) {
 	return s.change(id, func(f *os.File, e extent) (int64, error) {
 		rest := text
 		if since >= 0 {
@@ -30,24 +26,12 @@ func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, err
 				}
 			}
 		}
-		return s.append(f, e.size, id, rest)
+		return s.write(f, e.size, id, rest)
 	})
 }
 
-// AppendLine appends a line of the Manager itself to the log of an attempt, stamped with the time. Line breaks inside
-// become spaces.
-func (s *Store) AppendLine(id farm.LogID, line string) error {
-	line = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(strings.TrimRight(line, "\r\n"))
-	stamped := time.Now().UTC().Format(time.RFC3339) + " " + line + "\n"
-	_, err := s.change(id, func(f *os.File, e extent) (int64, error) { return s.append(f, e.size, id, stamped) })
-	return err
-}
-
 // change opens a log for a change that nobody else may make meanwhile. do returns how many bytes it wrote.
-func (s *Store) change(id farm.LogID, do func(f *os.File, e extent) (int64, error)) (size int64, err error) {
-	if err := checkIDs(id.JobID, id.TaskID); err != nil {
-		return 0, err
-	}
+func (s *files) change(id farm.LogID, do func(f *os.File, e extent) (int64, error)) (size int64, err error) {
 	lock := s.lock(id.TaskID)
 	lock.Lock()
 	defer lock.Unlock()
@@ -80,7 +64,7 @@ func (s *Store) change(id farm.LogID, do func(f *os.File, e extent) (int64, erro
 	return size, nil
 }
 
-func (s *Store) openForChange(name, jobID string) (*os.File, error) {
+func (s *files) openForChange(name, jobID string) (*os.File, error) {
 	f, err := s.disk.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
@@ -94,7 +78,7 @@ func (s *Store) openForChange(name, jobID string) (*os.File, error) {
 // rotate makes room for the log of an attempt that is newer than all that logged before, and returns where the log of the
 // attempt is. Whatever step it ends at, by a crash or an error, the next call goes on from there: as long as the newest
 // log is under either of its names, place finds it.
-func (s *Store) rotate(id farm.LogID) (string, error) {
+func (s *files) rotate(id farm.LogID) (string, error) {
 	newest, err := s.newest(id)
 	if err != nil {
 		return "", err
@@ -115,7 +99,7 @@ func (s *Store) rotate(id farm.LogID) (string, error) {
 }
 
 // renameLog gives a log another name, compressed or not; one that is not there needs none.
-func (s *Store) renameLog(from, to string) error {
+func (s *files) renameLog(from, to string) error {
 	text, err := s.exists(from)
 	if err != nil {
 		return err
@@ -139,7 +123,7 @@ func (s *Store) renameLog(from, to string) error {
 }
 
 // writeMarker says of which attempt the newest log is from now on.
-func (s *Store) writeMarker(id farm.LogID) error {
+func (s *files) writeMarker(id farm.LogID) error {
 	if err := s.disk.MkdirAll(Folder(id.JobID), 0o750); err != nil {
 		return err
 	}
@@ -154,7 +138,7 @@ func (s *Store) writeMarker(id farm.LogID) error {
 }
 
 // writeWhole writes a file that lasts; on an error it is gone again.
-func (s *Store) writeWhole(name string, write func(f *os.File) error) error {
+func (s *files) writeWhole(name string, write func(f *os.File) error) error {
 	f, err := s.disk.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
@@ -169,7 +153,7 @@ func (s *Store) writeWhole(name string, write func(f *os.File) error) error {
 	return nil
 }
 
-func (s *Store) append(f *os.File, size int64, id farm.LogID, text string) (int64, error) {
+func (s *files) write(f *os.File, size int64, id farm.LogID, text string) (int64, error) {
 	written, err := appendTo(f, size, text)
 	if err == nil && text != "" {
 		s.hear(id, text)

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package tasklog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"flamenco.farm/internal/farm"
+)
+
+// stripes is the number of locks that all tasks share, so that no task leaves one behind.
+const stripes = 64
+
+// files keeps the logs below one folder. Names never lead out of it, neither by ".." nor by a link.
+//
+// The log of the newest attempt of a task is task-<id>.txt, as in Flamenco 3. When a newer attempt begins to log, it is
+// renamed to task-<id>.<generation>.txt, and task-<id>.attempt says of which attempt the next task-<id>.txt is; without that
+// file it is of the first one. A compressed log has .zst behind its name; where both are there, the text counts. Names that
+// end in ~ are of files that are being written.
+type files struct {
+	root    *os.Root // to read
+	disk    disk     // to change
+	maxSize int64
+	seed    maphash.Seed
+	locks   [stripes]sync.Mutex // one task is changed by one call at a time
+	codec
+	hear     func(id farm.LogID, text string)
+	finished func(logFile) // hears of logs that could be compressed
+}
+
+// disk is how files are changed; each call takes effect wholly or not at all.
+type disk interface {
+	OpenFile(name string, flag int, perm os.FileMode) (*os.File, error)
+	MkdirAll(name string, perm os.FileMode) error
+	Rename(from, to string) error
+	Remove(name string) error
+	Chtimes(name string, accessed, modified time.Time) error
+}
+
+func newFiles(folder string, maxSize int64, c codec, hear func(farm.LogID, string), finished func(logFile)) (*files, error) {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return nil, fmt.Errorf("tasklog: making the local storage: %w", err)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("tasklog: opening the local storage: %w", err)
+	}
+	return &files{root: root, disk: root, maxSize: maxSize, seed: maphash.MakeSeed(), codec: c, hear: hear, finished: finished}, nil
+}
+
+func (s *files) close() error { return s.root.Close() }
+
+func (s *files) lock(taskID string) *sync.Mutex {
+	return &s.locks[maphash.String(s.seed, taskID)%stripes]
+}
+
+// newest is the generation of the attempt that task-<id>.txt belongs to: 1 also for what was logged before it.
+func (s *files) newest(id farm.LogID) (int64, error) {
+	text, err := s.root.ReadFile(markerPath(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("tasklog: %w", err)
+	}
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("tasklog: %s is damaged", markerPath(id))
+	}
+	return n, nil
+}
+
+// exists tells whether there is a regular file.
+func (s *files) exists(name string) (bool, error) {
+	info, err := s.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("tasklog: %w", err)
+	}
+	return info.Mode().IsRegular(), nil
+}
+
+// anyOf is whether a log is there, as text or compressed.
+func (s *files) anyOf(name string) (bool, error) {
+	there, err := s.exists(name)
+	if there || err != nil {
+		return there, err
+	}
+	return s.exists(name + packedSuffix)
+}
+
+// place is where the log of an attempt is, whether or not it is there. One that is newer than the newest has no place yet,
+// and is said not to exist.
+func (s *files) place(id farm.LogID) (string, error) {
+	newest, err := s.newest(id)
+	if err != nil {
+		return "", err
+	}
+	name := Path(id.JobID, id.TaskID)
+	switch {
+	case id.Generation == Newest:
+	case max(id.Generation, 1) > newest:
+		return "", fmt.Errorf("tasklog: attempt %d of task %s: %w", id.Generation, id.TaskID, farm.ErrNotExist)
+	case max(id.Generation, 1) < newest:
+		id.Generation = max(id.Generation, 1)
+		return attemptPath(id), nil
+	}
+	// A crash between the two steps of a rotation leaves the newest log under the name of an earlier one.
+	if there, err := s.anyOf(name); there || err != nil {
+		return name, err
+	}
+	id.Generation = newest
+	if there, err := s.anyOf(attemptPath(id)); there || err != nil {
+		return attemptPath(id), err
+	}
+	return name, nil
+}
