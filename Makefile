@@ -46,10 +46,10 @@ webapp: ## Check that the web page is there (it is written by hand and needs no 
 	@test -s web/app/index.html || { echo 'web/app/index.html is missing: the Manager would have no page to show.' >&2; exit 1; }
 
 ##@ Test
-.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests bench fuzz
+.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests s3-tests bench fuzz
 check: format-check vet spdx lint unit-tests ## Quick checks before a commit: format, vet, lint, licence lines, unit tests
 
-test: with-deps all format-check vet spdx lint cross-vet generate-check race-tests ## Everything, with the race detector and real renders
+test: with-deps all format-check vet spdx lint cross-vet generate-check race-tests s3-tests ## Everything, with the race detector and real renders
 
 format-check:
 	@echo 'Format'
@@ -80,6 +80,12 @@ race-tests:
 	@echo 'All tests, with the race detector'
 	@go build -o bin/testsum ./tools/testsum
 	@CGO_ENABLED=1 go test -race -cover -count=1 -timeout 25m -json ./... | bin/testsum -trim flamenco.farm/ $(COVERAGE)
+
+s3-tests: ## What keeps files on S3, against a real S3 server; a module of its own, as that server needs much
+	@echo 'Tests on S3, with the race detector'
+	@cd test/s3 && go vet ./... && go mod tidy -diff
+	@go build -o bin/testsum ./tools/testsum
+	@cd test/s3 && CGO_ENABLED=1 go test -race -count=1 -timeout 25m -json ./... | ../../bin/testsum -trim flamenco.farm/
 
 bench: flamenco-manager ## Measure: a farm under load, with targets and figures (BENCH_ARGS=-quick is short), then Go benchmarks
 	go build -o bin/flamenco-bench ./test/load/cmd/flamenco-bench
@@ -118,6 +124,7 @@ format: ## Format all Go code
 
 tidy: ## Tidy the products' and the tools' module files
 	go mod tidy
+	cd test/s3 && go mod tidy
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cp tools/tools.mod "$$dir/go.mod"; cp tools/tools.sum "$$dir/go.sum"; \
 	(cd "$$dir" && go mod tidy); cp "$$dir/go.mod" tools/tools.mod; cp "$$dir/go.sum" tools/tools.sum
 

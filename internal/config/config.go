@@ -43,6 +43,8 @@ type Config struct {
 	BlocklistThreshold     int
 	TaskFailAfterSoftFails int
 	JobCompiler            JobCompiler
+	Files                  Files
+	S3                     S3
 	Retention              Retention
 	Shaman                 Shaman
 	TaskLogs               TaskLogs
@@ -125,6 +127,8 @@ func Default() Config {
 		BlocklistThreshold:     3,
 		TaskFailAfterSoftFails: 3,
 		JobCompiler:            JobCompiler{TimeLimit: 10 * time.Second, MemoryLimit: 256 * mebibyte, MaxTasks: 200_000},
+		Files:                  FilesLocal,
+		S3:                     S3{Region: "us-east-1"},
 		Shaman:                 Shaman{Enabled: runtime.GOOS != "windows", Period: 24 * time.Hour, MaxAge: 31 * 24 * time.Hour},
 		MQTT:                   MQTTClient{ClientID: "flamenco", TopicPrefix: "flamenco"},
 		TaskLogs:               TaskLogs{MaxSize: 100 * mebibyte},
@@ -155,8 +159,7 @@ type Sources struct {
 	SetUp         bool     // the first run, whatever the file says: somebody asked for the setup assistant
 }
 
-// Load reads the file and the environment. What a later version will use is accepted and logged; what is unknown or wrong
-// in the file is an error that names file, line and setting, all of them at once.
+// Load reads the file and the environment. What is unknown or wrong in the file is an error that names file, line and setting, all of them at once.
 func Load(src Sources, log *slog.Logger) (Config, error) {
 	r, err := src.read(log)
 	return r.full, err

@@ -71,6 +71,8 @@ job_compiler:
   memory_limit: 1GiB
   max_tasks: 5000
 task_logs: {max_size: 16MiB, retention: 720h}
+files: s3
+s3: {endpoint: "https://s3.example.com:9000", region: eu-north-1, bucket: studio, prefix: farms/one, access_key: KEY, secret_key: hidden}
 time_zone: Australia/Lord_Howe
 autodiscoverable: false
 shaman:
@@ -108,6 +110,10 @@ variables:
 		Shaman:      config.Shaman{Enabled: false, Period: 12 * time.Hour, MaxAge: 100 * time.Hour},
 		TaskLogs:    config.TaskLogs{MaxSize: 16 << 20, Retention: 720 * time.Hour},
 		TimeZone:    "Australia/Lord_Howe",
+		Files:       config.FilesS3,
+		S3: config.S3{
+			Endpoint: "https://s3.example.com:9000", Region: "eu-north-1", Bucket: "studio", Prefix: "farms/one", AccessKey: "KEY", SecretKey: "hidden",
+		},
 		MQTT: config.MQTTClient{
 			Enabled: true, Broker: "tcp://broker:1883", ClientID: "studio", TopicPrefix: "farm", Username: "manager", Password: "s3cret",
 		},

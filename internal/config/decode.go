@@ -59,8 +59,6 @@ func (d *decoder) decodeSection(section *yaml.Node, prefix string) {
 			d.decodeMeta(value)
 		case path == "variables":
 			d.decodeVariables(value)
-		case slices.Contains(laterKeys, path):
-			d.log.Warn("this version does not use this setting yet", "file", d.file, "line", key.Line, "setting", path)
 		case isSection(path):
 			if value.Kind != yaml.MappingNode {
 				d.problem(value, path, "must be a mapping of settings")
@@ -139,7 +137,7 @@ func scalarOf(node *yaml.Node) (string, bool) {
 
 // didYouMean names the known setting that is nearest to path, if one is near.
 func didYouMean(path string) string {
-	known := slices.Concat([]string{"_meta.version", "variables"}, laterKeys)
+	known := []string{"_meta.version", "variables"}
 	for _, s := range settings {
 		known = append(known, s.key)
 	}

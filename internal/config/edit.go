@@ -25,15 +25,18 @@ func (l *Live) Replace(doc map[string]any) (waiting []string, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, err := l.edit(func(was reading) (Config, *yaml.Node, error) {
+	now, err := l.edit(func(was reading) (Config, error) {
 		unmask(settings, wanted, was.file)
 		next := Default()
 		d := &decoder{cfg: &next, log: slog.New(slog.DiscardHandler)}
 		d.decodeSection(wanted, "")
-		if len(d.problems) > 0 {
-			return Config{}, nil, farm.Errorf(farm.CodeInvalid, "%s", sentence(d.problems))
+		full := next
+		quiet := &decoder{cfg: &full, log: d.log}
+		quiet.decodeEnv(l.src.Env)
+		if d.problems = append(d.problems, full.checkFiles()...); len(d.problems) > 0 {
+			return Config{}, farm.Errorf(farm.CodeInvalid, "%s", sentence(d.problems))
 		}
-		return next, wanted, nil
+		return next, nil
 	})
 	if err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func (l *Live) Replace(doc map[string]any) (waiting []string, err error) {
 func (l *Live) SetUp(sharedStorage string, blender map[string]string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, err := l.edit(func(was reading) (Config, *yaml.Node, error) {
+	_, err := l.edit(func(was reading) (Config, error) {
 		next := was.file
 		next.SharedStorage = sharedStorage
 		next.Variables = maps.Clone(next.Variables)
@@ -58,13 +61,13 @@ func (l *Live) SetUp(sharedStorage string, blender map[string]string) error {
 			d.Values = append(d.Values, variables.Value{Platforms: []string{platform}, Audience: variables.ForAll, Value: blender[platform]})
 		}
 		next.Variables["blender"] = d
-		return next, nil, nil
+		return next, nil
 	})
 	return err
 }
 
-// edit writes what change makes of the file. later holds the settings that this version keeps without using them.
-func (l *Live) edit(change func(was reading) (next Config, later *yaml.Node, err error)) (reading, error) {
+// edit writes what change makes of the file.
+func (l *Live) edit(change func(was reading) (next Config, err error)) (reading, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	if l.src.Path == "" {
 		return reading{}, farm.Errorf(farm.CodeConflict, "this Manager runs without a configuration file")
@@ -73,11 +76,11 @@ func (l *Live) edit(change func(was reading) (next Config, later *yaml.Node, err
 	if err != nil {
 		return reading{}, farm.Errorf(farm.CodeConflict, "the configuration file cannot be used as it is and must be put right first: %v", err)
 	}
-	next, later, err := change(was)
+	next, err := change(was)
 	if err != nil {
 		return reading{}, err
 	}
-	text, err := edited(was, next, later)
+	text, err := edited(was, next)
 	if err != nil {
 		return reading{}, err
 	}
@@ -94,9 +97,8 @@ func (l *Live) edit(change func(was reading) (next Config, later *yaml.Node, err
 	return now, nil
 }
 
-// edited is the text of a file in which only what differs is changed: comments and settings that this version does not
-// use stay.
-func edited(was reading, next Config, later *yaml.Node) ([]byte, error) {
+// edited is the text of a file in which only what differs is changed: comments stay.
+func edited(was reading, next Config) ([]byte, error) {
 	document, start := was.document, ""
 	if document == nil {
 		document, start = &yaml.Node{Kind: yaml.MappingNode}, header()
@@ -117,13 +119,6 @@ func edited(was reading, next Config, later *yaml.Node) ([]byte, error) {
 	}
 	if !reflect.DeepEqual(next.Variables, was.file.Variables) {
 		put(root, variablesKey, "", variablesNode(next.Variables))
-	}
-	if later != nil {
-		for _, key := range laterKeys {
-			if value := valueOf(later, key); value != nil {
-				put(root, key, "", value)
-			}
-		}
 	}
 	return encode(document, start)
 }

@@ -4,9 +4,6 @@ package config
 
 import "log/slog"
 
-// LaterKeys are the settings that are accepted and not used yet.
-var LaterKeys = laterKeys
-
 // Row is what the reference says of a setting.
 type Row struct {
 	Key, Default, Doc string

@@ -80,6 +80,7 @@ func (src Sources) interpret(text []byte, log *slog.Logger) (reading, error) {
 	r.full = r.file
 	d.cfg = &r.full
 	d.decodeEnv(src.Env)
+	d.problems = append(d.problems, r.full.checkFiles()...)
 	if err := errors.Join(d.problems...); err != nil {
 		return reading{}, err
 	}

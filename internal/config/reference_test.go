@@ -30,8 +30,6 @@ const referenceVariables = `
 ` + "`_meta.version`" + ` is the version of the file and must be 3 where it is given. ` + "`variables`" + ` says what ` + "`{name}`" + ` in a
 command stands for: [variables](../usage/variables.md). A change of it holds at once; the environment variable
 ` + "`FLAMENCO_MANAGER_VARIABLES`" + ` replaces the whole section.
-
-These settings of Flamenco 3 are accepted, with a warning, and do nothing in this version:
 `
 
 func TestTheReferenceSaysWhatTheSettingsAre(t *testing.T) {
@@ -53,8 +51,8 @@ func TestTheReferenceSaysWhatTheSettingsAre(t *testing.T) {
 		}
 		fmt.Fprintf(&page, "| `%s` | %s | %s | %s | `%s` |\n", row.Key, fallback, strings.ReplaceAll(row.Doc, "|", `\|`), holds, config.EnvName(row.Key))
 	}
-	fmt.Fprintf(&page, "%s`%s`.\n\n## The file with every default\n\n`flamenco-manager -write-config` writes it:\n\n```yaml\n%s```\n",
-		referenceVariables, strings.Join(config.LaterKeys, "`, `"), sample)
+	fmt.Fprintf(&page, "%s\n## The file with every default\n\n`flamenco-manager -write-config` writes it:\n\n```yaml\n%s```\n",
+		referenceVariables, sample)
 
 	path := filepath.Join("..", "..", "docs", "reference", "manager-configuration.md")
 	if *update {

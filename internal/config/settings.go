@@ -64,6 +64,20 @@ var settings = []setting{
 		func(c *Config) *int { return &c.BlocklistThreshold }, 1, 1_000_000)),
 	live(number("task_fail_after_softfail_count", "After this many Workers failed at it, a task is failed.",
 		func(c *Config) *int { return &c.TaskFailAfterSoftFails }, 1, 1_000_000)),
+	choice("files", "Where uploaded files, task logs and previews are kept. file: in the local and the shared storage. s3: in a bucket, for any number of Managers.",
+		func(c *Config) *Files { return &c.Files }, FilesLocal, FilesS3),
+	text("s3.endpoint", "The address of the S3 server, such as https://s3.example.com:9000. Empty: Amazon S3 in the region.",
+		func(c *Config) *string { return &c.S3.Endpoint }, serverAddress),
+	text("s3.region", "The region of the bucket. Most servers but Amazon's take any.",
+		func(c *Config) *string { return &c.S3.Region }, notEmpty),
+	text("s3.bucket", "The bucket, which must exist.",
+		func(c *Config) *string { return &c.S3.Bucket }, bucketName),
+	text("s3.prefix", "What the names of all objects begin with, so that several farms can share a bucket.",
+		func(c *Config) *string { return &c.S3.Prefix }, objectPrefix),
+	text("s3.access_key", "The access key, which may list, read, write and delete objects in the bucket.",
+		func(c *Config) *string { return &c.S3.AccessKey }, anything),
+	secret(text("s3.secret_key", "The secret of the access key. It is never shown; better set it by the environment.",
+		func(c *Config) *string { return &c.S3.SecretKey }, anything)),
 	duration("retention.jobs", "A job that ended and was not changed for this long is deleted, with its logs and previews; rendered files stay. 0: never.",
 		func(c *Config) *time.Duration { return &c.Retention.Jobs }, 0, 10*365*24*time.Hour),
 	duration("job_compiler.time_limit", "How long the script of a job type may take.",
@@ -96,11 +110,6 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.TaskLogs.Retention }, 0, 100_000*time.Hour),
 	text("time_zone", "The time zone of sleep schedules, such as Europe/Amsterdam. Empty: that of the Manager's machine.",
 		func(c *Config) *string { return &c.TimeZone }, timeZone),
-}
-
-// laterKeys are settings of Flamenco that this version does not use yet; a file that holds them still starts.
-var laterKeys = []string{
-	"files", "s3",
 }
 
 // live marks a setting of which a change holds at once: whoever uses it asks for it each time, or subscribes.

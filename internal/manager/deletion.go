@@ -9,10 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/store"
@@ -30,7 +33,8 @@ const (
 // deleter deletes jobs, in the process of an operation. Each of its steps may be the last one, and all may be done again.
 type deleter struct {
 	store *store.Store
-	files *os.Root // the local storage
+	files *os.Root   // the local storage
+	blobs blob.Store // where files of jobs are kept beside it, nil = nowhere
 	// eraseCheckout erases a Shaman checkout; one that is not there is no error. nil = there is no Shaman.
 	eraseCheckout func(ctx context.Context, id string) error
 }
@@ -40,7 +44,7 @@ type deleter struct {
 func (d *deleter) deleteJob(ctx context.Context, env *operation.Env, id string, progress func(done, total int)) error {
 	total, err := d.retire(ctx, env, id)
 	if farm.IsNotExist(err) {
-		return d.deleteFiles(env, id) // also when its rows went first: see below
+		return d.deleteFiles(ctx, env, id) // also when its rows went first: see below
 	}
 	if err != nil {
 		return err
@@ -48,14 +52,14 @@ func (d *deleter) deleteJob(ctx context.Context, env *operation.Env, id string, 
 	if err := d.deleteCheckout(ctx, env, id); err != nil {
 		return err
 	}
-	if err := d.deleteFiles(env, id); err != nil {
+	if err := d.deleteFiles(ctx, env, id); err != nil {
 		return err
 	}
 	if err := d.deleteRows(ctx, env, id, total, progress); err != nil {
 		return err
 	}
 	// Once more: a Worker may have been writing to a log. Without rows nobody will any more.
-	return d.deleteFiles(env, id)
+	return d.deleteFiles(ctx, env, id)
 }
 
 // retire marks a job, cancels what could still run, and returns how many tasks it has.
@@ -102,9 +106,16 @@ func (d *deleter) deleteCheckout(ctx context.Context, env *operation.Env, id str
 	return nil
 }
 
-// deleteFiles deletes the folder of a job in the local storage, and the one around it if that is empty.
-func (d *deleter) deleteFiles(env *operation.Env, id string) error {
+// deleteFiles deletes the files of a job wherever they are kept: its folder in the local storage, and the one around it if
+// that is empty.
+func (d *deleter) deleteFiles(ctx context.Context, env *operation.Env, id string) error {
 	folder := tasklog.Folder(id)
+	if d.blobs != nil {
+		if err := blob.DeleteAll(ctx, d.blobs, folder); err != nil {
+			return cannotDelete(id, err)
+		}
+		env.Step("the objects are deleted")
+	}
 	if err := d.files.RemoveAll(folder); err != nil {
 		return cannotDelete(id, err)
 	}
@@ -240,6 +251,13 @@ func (d *deleter) deleteOrphans(ctx context.Context, env *operation.Env) error {
 	if err != nil {
 		return err
 	}
+	if d.blobs != nil {
+		more, err := d.blobFolders(ctx)
+		if err != nil {
+			return err
+		}
+		folders = slices.Concat(folders, more)
+	}
 	for _, folder := range folders {
 		id := path.Base(folder)
 		if uuid.Validate(id) != nil || tasklog.Folder(id) != folder {
@@ -248,7 +266,7 @@ func (d *deleter) deleteOrphans(ctx context.Context, env *operation.Env) error {
 		_, err := d.store.Job(ctx, id)
 		switch {
 		case farm.IsNotExist(err):
-			err = d.deleteFiles(env, id)
+			err = d.deleteFiles(ctx, env, id)
 		case err == nil:
 			continue
 		}
@@ -257,6 +275,27 @@ func (d *deleter) deleteOrphans(ctx context.Context, env *operation.Env) error {
 		}
 	}
 	return nil
+}
+
+// blobFolders are the folders that objects of jobs are in.
+func (d *deleter) blobFolders(ctx context.Context) ([]string, error) {
+	var folders []string
+	for info, err := range d.blobs.List(ctx, "") {
+		if err != nil {
+			return nil, fmt.Errorf("looking for objects of jobs: %w", err)
+		}
+		parts := strings.SplitN(info.Name, "/", 3)
+		if len(parts) < 3 || !strings.HasPrefix(parts[0], "job-") {
+			if parts[0] > "job-~" { // names come in order
+				break
+			}
+			continue
+		}
+		if folder := path.Join(parts[0], parts[1]); len(folders) == 0 || folders[len(folders)-1] != folder {
+			folders = append(folders, folder)
+		}
+	}
+	return folders, nil
 }
 
 // deletion has jobs deleted, in the Manager's own process.

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flamenco.farm/internal/auth"
-	"flamenco.farm/internal/blob/file"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/discover"
 	"flamenco.farm/internal/event"
@@ -77,7 +76,12 @@ func New(opts Options) *Manager {
 // to be built anew.
 func (m *Manager) Run(ctx context.Context) (err error) {
 	cfg := m.opts.Config
-	logs, err := tasklog.New(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
+	kept, err := openPlaces(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.close()) }()
+	logs, err := kept.taskLogs(cfg)
 	if err != nil {
 		return err
 	}
@@ -87,16 +91,11 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("opening the local storage: %w", err)
 	}
 	defer func() { err = errors.Join(err, files.Close()) }()
-	local, err := file.New(cfg.LocalStorage)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, local.Close()) }()
 	if err := makeSharedStorage(cfg.SharedStorage); err != nil {
 		return err
 	}
 	var operations *operation.Service
-	uploads, err := uploadsOf(cfg).open(m.opts.Log, cfg.Shaman.Period, func(ctx context.Context) error {
+	uploads, err := uploadsOf(cfg).open(m.opts.Log, kept.shared(), cfg.Shaman.Period, func(ctx context.Context) error {
 		return collectByOperation(ctx, operations)
 	})
 	if err != nil {
@@ -162,11 +161,11 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	start := func(ctx context.Context, kind string, params any, who string) error {
 		return startOperation(ctx, operations, kind, params, who)
 	}
-	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: local, Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
+	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: kept.files(), Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
 	others.previews, others.tell = previews, events.lastRendered
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
-		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Shaman: uploads, Profiling: m.opts.Profiling,
+		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Blobs: kept.shared(), Shaman: uploads, Profiling: m.opts.Profiling,
 		Description: description,
 		Operations:  operations, Maintenance: keeper, Admin: admin,
 		FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
@@ -181,7 +180,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(local)}
+	parts := []func(context.Context) error{keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(kept)}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}
@@ -190,19 +189,6 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return writeAdminToken(files, admin)
 	}
 	return m.runParts(ctx, handler, events.told, started, parts...)
-}
-
-// halfWritten is how long a file of the local storage may be in the making.
-const halfWritten = 24 * time.Hour
-
-// sweep removes what a Manager that was killed left half written.
-func (m *Manager) sweep(local *file.Store) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if err := local.Sweep(ctx, halfWritten); err != nil && ctx.Err() == nil {
-			m.opts.Log.Warn("cannot remove files that were left half written", "error", err)
-		}
-		return nil
-	}
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.

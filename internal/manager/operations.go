@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"flamenco.farm/internal/blob/s3"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
@@ -168,6 +169,7 @@ type operationSetup struct {
 	Durability   string
 	LocalStorage string
 	Uploads      uploadSetup
+	Bucket       *s3.Options `json:",omitempty"` // where files are kept, nil = in the storages
 }
 
 // newOperations makes the operations of a Manager. enter is that of its maintenance mode, nil = there is no other Manager.
@@ -184,7 +186,7 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 		return nil, nil, fmt.Errorf("opening the folder of the logs of operations: %w", err)
 	}
 	setup, err := json.Marshal(operationSetup{
-		Database: cfg.Database, Durability: string(cfg.Durability), LocalStorage: cfg.LocalStorage, Uploads: uploadsOf(cfg),
+		Database: cfg.Database, Durability: string(cfg.Durability), LocalStorage: cfg.LocalStorage, Uploads: uploadsOf(cfg), Bucket: bucketOf(cfg),
 	})
 	if err == nil {
 		s, err = operation.New(operation.Options{
@@ -240,9 +242,14 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 		return operation.Opened{}, errors.Join(err, files.Close())
 	}
 	d := &deleter{store: db, files: files}
-	uploads, err := s.Uploads.open(log, 0, nil)
+	var bucket *s3.Store
+	if s.Bucket != nil {
+		bucket = s3.New(*s.Bucket)
+		d.blobs = bucket
+	}
+	uploads, err := s.Uploads.open(log, d.blobs, 0, nil)
 	if err != nil {
-		return operation.Opened{}, errors.Join(err, db.Close(), files.Close())
+		return operation.Opened{}, errors.Join(err, db.Close(), files.Close(), closeBucket(bucket))
 	}
 	if uploads != nil {
 		d.eraseCheckout = func(_ context.Context, id string) error { return eraseCheckout(uploads, id, log) }
@@ -252,6 +259,6 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 	}
 	return operation.Opened{
 		Store: db, Kinds: operationKinds(d, uploads, s.Uploads.MaxAge),
-		Close: func() error { return errors.Join(db.Close(), files.Close()) },
+		Close: func() error { return errors.Join(db.Close(), files.Close(), closeBucket(bucket)) },
 	}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/operation"
@@ -38,11 +39,11 @@ func uploadsOf(cfg config.Config) uploadSetup {
 }
 
 // open opens the uploaded files, nil if there is no Shaman.
-func (u uploadSetup) open(log *slog.Logger, period time.Duration, collect func(context.Context) error) (*shaman.Store, error) {
+func (u uploadSetup) open(log *slog.Logger, blobs blob.Store, period time.Duration, collect func(context.Context) error) (*shaman.Store, error) {
 	if u.SharedStorage == "" {
 		return nil, nil //nolint:nilnil // no Shaman is no failure
 	}
-	return shaman.New(shaman.Options{SharedStorage: u.SharedStorage, Log: log, Period: period, MaxAge: u.MaxAge, Collect: collect})
+	return shaman.New(shaman.Options{SharedStorage: u.SharedStorage, Log: log, Blobs: blobs, Period: period, MaxAge: u.MaxAge, Collect: collect})
 }
 
 // collectKind is the operation that deletes uploaded files which nobody uses.

@@ -90,4 +90,6 @@ type TaskLog interface {
 	AppendChunk(id farm.LogID, since int64, text string) (size int64, err error)
 	// AppendLine appends one line of the Manager itself, stamped with the time.
 	AppendLine(id farm.LogID, line string) error
+	// Ended says that an attempt has ended, so that at most little comes late. It must not block.
+	Ended(id farm.LogID)
 }

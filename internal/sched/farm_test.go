@@ -398,6 +398,8 @@ func (l *memoryLog) AppendChunk(id farm.LogID, since int64, text string) (int64,
 	return int64(len(l.text[id])), nil
 }
 
+func (l *memoryLog) Ended(farm.LogID) {}
+
 func (l *memoryLog) AppendLine(_ farm.LogID, line string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,11 +44,15 @@ type aftermath struct {
 	late   string     // why the status was ignored
 	line   string     // for the task log
 	log    farm.LogID // which one
+	ended  bool       // with this update the attempt has ended
 }
 
 func (s *Service) finish(ctx context.Context, a aftermath) error {
 	if a.line != "" {
 		s.logLine(a.log, a.line)
+	}
+	if a.ended {
+		s.TaskLog.Ended(a.log)
 	}
 	if a.settle {
 		if err := s.settle(ctx, a.jobID); err != nil && !canceled(err) {
@@ -241,13 +245,13 @@ func (s *Service) applyStatus(tx *store.Tx, j *store.Job, t *store.Task, w *stor
 		}
 		t.Status = status
 		t.StepsCompleted = t.StepsTotal
-		after.line = "Task completed"
+		after.line, after.ended = "Task completed", true
 		return tx.SaveTask(j, t, store.ByWorker(w.ID, ""))
 	case farm.TaskFailed:
 		if err := s.fail(tx, j, t, w, t.Activity, exitCode); err != nil {
 			return err
 		}
-		after.line = fmt.Sprintf("Task failed on worker %s, its status is now %s", w.Name, t.Status)
+		after.line, after.ended = fmt.Sprintf("Task failed on worker %s, its status is now %s", w.Name, t.Status), true
 		return nil
 	}
 	return tx.SaveTask(j, t, store.ByWorker(w.ID, ""))

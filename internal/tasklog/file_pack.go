@@ -70,8 +70,8 @@ func (s *files) pruneJob(ctx context.Context, jobID string) error {
 type logFile struct {
 	name   string
 	id     farm.LogID
-	object bool // all logs of the task, in objects
-	ended  bool // also the newest of them
+	object bool // in objects: all logs of the task
+	ended  bool // the attempt has ended, also if it is the newest
 }
 
 // readAtOnce is how many names of a folder are read at once.

@@ -24,7 +24,8 @@ func (o *objects) pack(ctx context.Context, file logFile) error {
 	}
 	var problems []error
 	for i, l := range logs {
-		if goesOn := i == len(logs)-1 && !file.ended; goesOn {
+		ended := i < len(logs)-1 || file.ended && l.id.Generation == max(file.id.Generation, 1)
+		if !ended {
 			problems = append(problems, o.mergeSome(ctx, l))
 		} else {
 			problems = append(problems, o.mergeWhole(ctx, l))

@@ -122,7 +122,7 @@ func TestLogsInObjectsSurviveACrashAtAnyStep(t *testing.T) {
 	for _, kind := range []struct {
 		name         string
 		crash, after bool
-	}{{"the Manager dies before it", true, false}, {"the Manager dies after it", true, true}, {"the request fails", false, false}, {"the answer is lost", false, true}} {
+	}{{"the Manager dies before it", true, false}, {"the Manager dies after it", true, true}, {"the answer is lost", false, true}} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			for at := int64(0); ; at++ {

@@ -188,12 +188,11 @@ func (q *queue) take() []logFile {
 	return files
 }
 
-// Ended says that the newest attempt at a task has ended. It never blocks. Where logs are files they wait for the end of the
-// job; in objects each chunk is one until then.
-func (s *Store) Ended(jobID, taskID string) {
-	if _, objects := s.place.(*objects); objects && checkIDs(jobID, taskID) == nil {
-		name := taskFolder(jobID, taskID)
-		s.finished(logFile{name: name + "/", id: farm.LogID{JobID: jobID, TaskID: taskID}, object: true, ended: true})
+// Ended says that an attempt has ended. It never blocks. Logs in files are one file each and wait for the end of the job; in
+// objects each chunk is one until then.
+func (s *Store) Ended(id farm.LogID) {
+	if _, objects := s.place.(*objects); objects && checkIDs(id.JobID, id.TaskID) == nil {
+		s.finished(logFile{name: logFolder(id) + "/ended", id: id, object: true, ended: true})
 	}
 }
 

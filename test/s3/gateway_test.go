@@ -13,13 +13,12 @@ import (
 	"testing"
 	"time"
 
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
 
-	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/blob/s3"
 )
 
@@ -86,16 +85,21 @@ func freeAddress() (string, error) {
 func newBucket(t testing.TB) s3.Options {
 	t.Helper()
 	bucket := "b-" + strings.ToLower(rand.Text()[:20])
-	client := awss3.New(awss3.Options{
-		Region: "test-region", BaseEndpoint: &endpoint, UsePathStyle: true,
+	opts := s3.Options{Endpoint: endpoint, Region: "test-region", Bucket: bucket, Prefix: "farm", AccessKey: accessKey, SecretKey: secretKey}
+	if _, err := clientOf(opts).CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		t.Fatal(err)
+	}
+	return opts
+}
+
+// clientOf does what a Store does not.
+func clientOf(opts s3.Options) *awss3.Client {
+	return awss3.New(awss3.Options{
+		Region: opts.Region, BaseEndpoint: &endpoint, UsePathStyle: true,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: accessKey, SecretAccessKey: secretKey}, nil
 		}),
 	})
-	if _, err := client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
-		t.Fatal(err)
-	}
-	return s3.Options{Endpoint: endpoint, Region: "test-region", Bucket: bucket, Prefix: "farm", AccessKey: accessKey, SecretKey: secretKey}
 }
 
 // newStore is an empty place for files.
@@ -107,5 +111,3 @@ func storeOf(t testing.TB, opts s3.Options) *s3.Store {
 	t.Cleanup(func() { store.Close() })
 	return store
 }
-
-var _ blob.Store = (*s3.Store)(nil)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/smithy-go"
+
 	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/farm"
 )
@@ -91,7 +93,7 @@ func (s *Store) explain(err error) string {
 	switch {
 	case isCode(err, "NoSuchBucket"):
 		return fmt.Sprintf("there is no bucket %q at %s (s3.bucket); make it first", s.opts.Bucket, at)
-	case isCode(err, "InvalidAccessKeyId"):
+	case isCode(err, "InvalidAccessKeyId", "XAdminUserNotFound"): // the second is what VersityGW says
 		return fmt.Sprintf("%s does not know the access key (s3.access_key)", at)
 	case isCode(err, "SignatureDoesNotMatch"):
 		return fmt.Sprintf("%s refuses the secret key (s3.secret_key)", at)
@@ -112,5 +114,9 @@ func (s *Store) explain(err error) string {
 	case errors.Is(err, errOtherContent):
 		return errOtherContent.Error()
 	}
-	return fmt.Sprintf("%s answers with an error, which the log has in full", at)
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return fmt.Sprintf("%s answers %s: %s", at, answer.ErrorCode(), answer.ErrorMessage())
+	}
+	return fmt.Sprintf("%s cannot be used", at)
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/aws/smithy-go"
@@ -28,7 +27,7 @@ func (s *Store) wrap(ctx context.Context, doing, name string, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("blob: %s %s: %w", doing, name, context.Cause(ctx))
 	case isCode(err, "NoSuchBucket"):
-	case isCode(err, "NoSuchKey", "NotFound", "NoSuchUpload"), isStatus(err, http.StatusNotFound):
+	case isCode(err, "NoSuchKey", "NotFound", "NoSuchUpload"):
 		return fmt.Errorf("blob: %s: %w", name, errMissing)
 	}
 	return fmt.Errorf("%w: %s %s: %w", storageFailed, doing, name, err)

@@ -145,7 +145,9 @@ func (u *upload) stream(ctx context.Context, body io.Reader) error {
 	})
 }
 
-func sectionOf(b []byte) *io.SectionReader { return io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b))) }
+func sectionOf(b []byte) *io.SectionReader {
+	return io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b)))
+}
 
 // whole stores an object with one request.
 func (u *upload) whole(ctx context.Context, body *io.SectionReader) error {

@@ -3,17 +3,22 @@
 package httpapi
 
 import (
+	"bytes"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/pprof"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/swaggest/swgui/v5emb"
 
 	"flamenco.farm/internal/discover"
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/web"
 )
@@ -121,6 +126,9 @@ func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {
 		h.serveLog(w, r, id)
 		return
 	}
+	if h.Blobs != nil && h.serveBlob(w, r, name) {
+		return
+	}
 	info, err := h.Files.Stat(name)
 	if err != nil || !info.Mode().IsRegular() { // to open a named pipe would wait for its writer for ever
 		notFound(w)
@@ -136,10 +144,46 @@ func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {
 		notFound(w)
 		return
 	}
+	serveContent(w, r, name, info.ModTime(), info.Size(), file)
+}
+
+// serveBlob serves a file of a job that is no log; false if there is none. These are small pictures: where they are kept it
+// costs less to read one at once than in parts.
+func (h *handlers) serveBlob(w http.ResponseWriter, r *http.Request, name string) bool {
+	if jobFileType(name) != "image/jpeg" {
+		return false
+	}
+	body, info, err := h.Blobs.Get(r.Context(), name, 0, -1)
+	if farm.IsNotExist(err) || farm.CodeOf(err) == farm.CodeInvalid {
+		return false
+	}
+	if err != nil {
+		h.blobFailed(w, r, err)
+		return true
+	}
+	defer body.Close()
+	if info.Size > preview.MaxSize {
+		return false
+	}
+	picture, err := io.ReadAll(io.LimitReader(body, preview.MaxSize))
+	if err != nil {
+		h.blobFailed(w, r, err)
+		return true
+	}
+	serveContent(w, r, name, info.Modified, info.Size, bytes.NewReader(picture))
+	return true
+}
+
+func (h *handlers) blobFailed(w http.ResponseWriter, r *http.Request, err error) {
+	h.Log.Error("cannot read a file of a job", "path", r.URL.Path, "error", err)
+	writeError(w, http.StatusInternalServerError, "the storage of files fails; the Manager's log says why")
+}
+
+func serveContent(w http.ResponseWriter, r *http.Request, name string, modified time.Time, size int64, content io.ReadSeeker) {
 	w.Header().Set("Content-Type", jobFileType(name))
 	w.Header().Set("Cache-Control", "no-cache") // ask each time; the answer is 304 while nothing has changed
-	w.Header().Set("ETag", etag(info.ModTime().UnixNano(), info.Size()))
-	http.ServeContent(w, r, "", info.ModTime(), file)
+	w.Header().Set("ETag", etag(modified.UnixNano(), size))
+	http.ServeContent(w, r, "", modified, content)
 }
 
 // jobFileType never is one that a browser would run: the text of a log is somebody's output.

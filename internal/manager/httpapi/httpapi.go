@@ -16,6 +16,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
@@ -44,6 +45,7 @@ type Options struct {
 	Previews  *preview.Service
 	Workers   *auth.Workers
 	Files     *os.Root      // the local storage, whose job folders are served
+	Blobs     blob.Store    // what is served before what is there; nil = there is none
 	Shaman    *shaman.Store // nil = switched off
 	Profiling bool          // serve /debug/pprof/
 	// Description is served to whoever found the Manager in the network, at discover.DescriptionPath; nil = it is not.

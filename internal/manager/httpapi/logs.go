@@ -83,14 +83,19 @@ func (h *handlers) attemptLogs(ctx context.Context, task farm.Task) ([]api.Attem
 	if err != nil {
 		return nil, err
 	}
+	generations := make([]int64, len(attempts))
+	for i, a := range attempts {
+		generations[i] = a.Generation
+	}
+	found, err := h.TaskLogs.StatAll(task.JobID, task.ID, generations)
+	if err != nil {
+		return nil, err
+	}
 	var logs []api.AttemptLog
 	for _, a := range attempts {
-		log, err := h.TaskLogs.Stat(farm.LogID{JobID: task.JobID, TaskID: task.ID, Generation: a.Generation})
-		if farm.IsNotExist(err) {
+		log, there := found[a.Generation]
+		if !there {
 			continue
-		}
-		if err != nil {
-			return nil, err
 		}
 		logs = append(logs, api.AttemptLog{
 			Generation: a.Generation, URL: jobFiles + log.Path, Size: log.Size, Started: a.Started.UTC(),
