@@ -128,7 +128,7 @@ FROM pragma_foreign_key_check($1) LIMIT %d`, maxProblems+1), maxProblems+1, tabl
 }
 
 // texts is the first column of at most n rows.
-func texts(ctx context.Context, db *sql.DB, query string, n int, args ...any) (found []string, err error) {
+func texts(ctx context.Context, db queryer, query string, n int, args ...any) (found []string, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ var errReadOnly = errors.New("the database is open for reading only")
 // OpenForReading opens a database to read only, whether a Manager has it open or not. Its schema has to be up to date.
 func OpenForReading(ctx context.Context, opts Options) (*Store, error) {
 	opts.BusyTimeout = 5 * time.Second
-	s := &Store{log: opts.Log}
+	s := &Store{log: opts.Log, opts: opts}
 	s.close = sync.OnceValue(s.closePools)
 	var err error
 	if IsPostgres(opts.Database) {

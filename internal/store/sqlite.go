@@ -24,6 +24,8 @@ const (
 	reader
 	keeper // for checkpoints: it neither reads nor writes rows
 	looker // reads beside a Manager, or without one, and changes nothing
+	stager // fills a file that nobody else knows of, and that is thrown away if anything happens
+	taker  // takes over what was staged: a writer that does not look at references again
 )
 
 // writerBusy is short because the group waits by itself: it answers each caller when that caller's own time is up.
@@ -56,6 +58,16 @@ func openSQLite(opts Options, r role) (*sql.DB, error) {
 		params.Add("_pragma", "query_only(ON)")
 	case looker:
 		params = url.Values{"mode": {"ro"}, "_pragma": {"query_only(ON)", "temp_store(MEMORY)"}}
+	}
+	if r == stager {
+		params = url.Values{"_txlock": {"immediate"}, "_pragma": {
+			"auto_vacuum(INCREMENTAL)", "journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)",
+			"temp_store(FILE)", "cache_size(-65536)", // KiB: the indexes of identifiers are written in no order
+		}}
+	}
+	if r == taker {
+		params.Set("_txlock", "immediate")
+		params.Add("_pragma", "foreign_keys(OFF)")
 	}
 	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()))
 	db, err := sql.Open("sqlite", databaseURI(filepath.ToSlash(path), params))
@@ -105,6 +117,9 @@ func isUnique(err error) bool {
 	return postgresCode(err) == pgUnique || errors.As(err, &e) &&
 		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
+
+// isConstraint reports whether a row breaks any rule of its table.
+func isConstraint(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT }
 
 // isStorage reports errors after which the whole transaction is lost, whatever statement met them.
 func isStorage(err error) bool {

@@ -57,6 +57,7 @@ type Store struct {
 	reads       *query.Queries
 	writer      transactions // nil = open for reading only
 	log         *slog.Logger
+	opts        Options
 	close       func() error
 
 	// of SQLite only
@@ -95,7 +96,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.WALLimit == 0 {
 		opts.WALLimit = walLimit
 	}
-	s := &Store{log: opts.Log}
+	s := &Store{log: opts.Log, opts: opts}
 	open := s.openSQLite
 	if IsPostgres(opts.Database) {
 		open = s.openPostgres
@@ -150,6 +151,9 @@ func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {
 	s.wal = newWALWatch(opts)
 	if !opts.Beside {
 		if s.lock, err = lockDatabase(opts.Database); err != nil {
+			return err
+		}
+		if err = removeStaged(opts.Database); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,11 @@ DELETE FROM operations WHERE operations.id IN (SELECT o.id FROM operations o WHE
     ORDER BY o.id LIMIT CAST(@n AS BIGINT))
 RETURNING uuid;
 
+-- name: CancelQueuedOperations :many
+UPDATE operations SET status = 'canceled', activity = @activity, ended_at = @ended_at, revision = revision + 1
+WHERE status = 'queued'
+RETURNING uuid;
+
 -- name: LockByName :one
 SELECT * FROM locks WHERE name = @name;
 

@@ -11,6 +11,40 @@ import (
 	"flamenco.farm/internal/store/micros"
 )
 
+const cancelQueuedOperations = `-- name: CancelQueuedOperations :many
+UPDATE operations SET status = 'canceled', activity = $1, ended_at = $2, revision = revision + 1
+WHERE status = 'queued'
+RETURNING uuid
+`
+
+type CancelQueuedOperationsParams struct {
+	Activity string
+	EndedAt  micros.Time
+}
+
+func (q *Queries) CancelQueuedOperations(ctx context.Context, arg CancelQueuedOperationsParams) ([]string, error) {
+	rows, err := q.query(ctx, q.cancelQueuedOperationsStmt, cancelQueuedOperations, arg.Activity, arg.EndedAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var uuid string
+		if err := rows.Scan(&uuid); err != nil {
+			return nil, err
+		}
+		items = append(items, uuid)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const countLocks = `-- name: CountLocks :one
 SELECT count(*) AS n FROM locks
 `

@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"schedule", scheduleTests()},
 		{"log", logTests()},
 		{"last rendered", lastRenderedTests()},
+		{"export", exportTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {
@@ -105,6 +106,7 @@ type Farm struct {
 	Store   *store.Store
 	rows    *sql.DB
 	checker *Checker
+	another func() *Farm // opens one more empty database
 
 	mu      sync.Mutex
 	changes []farm.Change
@@ -112,7 +114,7 @@ type Farm struct {
 
 // NewFarm opens an empty database.
 func NewFarm(t testing.TB, open Open) *Farm {
-	f := &Farm{t: t, ctx: t.Context()}
+	f := &Farm{t: t, ctx: t.Context(), another: func() *Farm { return NewFarm(t, open) }}
 	f.Store, f.rows = open(t, f.heard)
 	f.checker = NewChecker(f.rows)
 	return f
