@@ -199,6 +199,22 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v3/configuration/variables/{audience}/{platform} (the `GetVariables` operationId).
 	GetVariables(ctx context.Context, audience Audience, platform Platform, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportFarm Export the farm
+	//
+	// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+	//
+	// Corresponds with GET /api/v3/farm/export (the `ExportFarm` operationId).
+	ExportFarm(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportFarmWithBody Replace the farm by an export
+	//
+	// The farm has to be in maintenance. The file is checked to its end before the operation begins, and nothing is changed unless all of it fits. Whoever has read something from the farm has to read it anew after the operation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v3/farm/import (the `ImportFarm` operationId).
+	ImportFarmWithBody(ctx context.Context, params *ImportFarmParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// FetchJobs List the jobs
 	//
 	// All jobs, or with the list parameters a selection of them, page by page.
@@ -1054,6 +1070,42 @@ func (c *Client) GetSharedStorage(ctx context.Context, audience Audience, platfo
 // Corresponds with GET /api/v3/configuration/variables/{audience}/{platform} (the `GetVariables` operationId).
 func (c *Client) GetVariables(ctx context.Context, audience Audience, platform Platform, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetVariablesRequest(c.Server, audience, platform)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportFarm Export the farm
+//
+// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+//
+// Corresponds with GET /api/v3/farm/export (the `ExportFarm` operationId).
+func (c *Client) ExportFarm(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportFarmRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportFarmWithBody Replace the farm by an export
+//
+// The farm has to be in maintenance. The file is checked to its end before the operation begins, and nothing is changed unless all of it fits. Whoever has read something from the farm has to read it anew after the operation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v3/farm/import (the `ImportFarm` operationId).
+func (c *Client) ImportFarmWithBody(ctx context.Context, params *ImportFarmParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportFarmRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2780,6 +2832,89 @@ func NewGetVariablesRequest(server string, audience Audience, platform Platform)
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewExportFarmRequest constructs an http.Request for the ExportFarm method
+func NewExportFarmRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/farm/export")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewImportFarmRequestWithBody constructs an http.Request for the ImportFarm method, with any body, and a specified content type
+func NewImportFarmRequestWithBody(server string, params *ImportFarmParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v3/farm/import")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Erase != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "erase", *params.Erase, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5687,6 +5822,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v3/configuration/variables/{audience}/{platform} (the `GetVariables` operationId).
 	GetVariablesWithResponse(ctx context.Context, audience Audience, platform Platform, reqEditors ...RequestEditorFn) (*GetVariablesResponse, error)
 
+	// ExportFarmWithResponse Export the farm
+	//
+	// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v3/farm/export (the `ExportFarm` operationId).
+	ExportFarmWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportFarmResponse, error)
+
+	// ImportFarmWithBodyWithResponse Replace the farm by an export
+	//
+	// The farm has to be in maintenance. The file is checked to its end before the operation begins, and nothing is changed unless all of it fits. Whoever has read something from the farm has to read it anew after the operation.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v3/farm/import (the `ImportFarm` operationId).
+	ImportFarmWithBodyWithResponse(ctx context.Context, params *ImportFarmParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportFarmResponse, error)
+
 	// FetchJobsWithResponse List the jobs
 	//
 	// All jobs, or with the list parameters a selection of them, page by page.
@@ -6699,6 +6852,102 @@ func (r GetVariablesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetVariablesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportFarmResponse503Headers the declared response headers of an HTTP 503 response for ExportFarm
+type ExportFarmResponse503Headers struct {
+	RetryAfter           *int
+	XFlamencoMaintenance *string
+}
+
+type ExportFarmResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportFarmResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportFarmResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportFarmResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportFarmResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ImportFarmResponse503Headers the declared response headers of an HTTP 503 response for ImportFarm
+type ImportFarmResponse503Headers struct {
+	RetryAfter           *int
+	XFlamencoMaintenance *string
+}
+
+type ImportFarmResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Operation
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *Forbidden
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// JSON507 the response for an HTTP 507 `application/json` response
+	JSON507 *StorageFull
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ImportFarmResponse503Headers
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportFarmResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportFarmResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportFarmResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9560,6 +9809,36 @@ func (c *ClientWithResponses) GetVariablesWithResponse(ctx context.Context, audi
 	return ParseGetVariablesResponse(rsp)
 }
 
+// ExportFarmWithResponse Export the farm
+//
+// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v3/farm/export (the `ExportFarm` operationId).
+func (c *ClientWithResponses) ExportFarmWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ExportFarmResponse, error) {
+	rsp, err := c.ExportFarm(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportFarmResponse(rsp)
+}
+
+// ImportFarmWithBodyWithResponse Replace the farm by an export
+//
+// The farm has to be in maintenance. The file is checked to its end before the operation begins, and nothing is changed unless all of it fits. Whoever has read something from the farm has to read it anew after the operation.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v3/farm/import (the `ImportFarm` operationId).
+func (c *ClientWithResponses) ImportFarmWithBodyWithResponse(ctx context.Context, params *ImportFarmParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportFarmResponse, error) {
+	rsp, err := c.ImportFarmWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportFarmResponse(rsp)
+}
+
 // FetchJobsWithResponse List the jobs
 //
 // All jobs, or with the list parameters a selection of them, page by page.
@@ -11096,6 +11375,161 @@ func ParseGetVariablesResponse(rsp *http.Response) (*GetVariablesResponse, error
 		}
 		response.JSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseExportFarmResponse parses an HTTP response from a ExportFarmWithResponse call
+func ParseExportFarmResponse(rsp *http.Response) (*ExportFarmResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportFarmResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ExportFarmResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportFarmResponse parses an HTTP response from a ImportFarmWithResponse call
+func ParseImportFarmResponse(rsp *http.Response) (*ImportFarmResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportFarmResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Operation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 507:
+		var dest StorageFull
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON507 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers ImportFarmResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Flamenco-Maintenance"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Maintenance", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XFlamencoMaintenance = &value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil

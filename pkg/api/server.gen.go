@@ -46,6 +46,12 @@ type ServerInterface interface {
 	// GetVariables The variables as one platform sees them
 	// (GET /api/v3/configuration/variables/{audience}/{platform})
 	GetVariables(w http.ResponseWriter, r *http.Request, audience Audience, platform Platform)
+	// ExportFarm Export the farm
+	// (GET /api/v3/farm/export)
+	ExportFarm(w http.ResponseWriter, r *http.Request)
+	// ImportFarm Replace the farm by an export
+	// (POST /api/v3/farm/import)
+	ImportFarm(w http.ResponseWriter, r *http.Request, params ImportFarmParams)
 	// FetchJobs List the jobs
 	// (GET /api/v3/jobs)
 	FetchJobs(w http.ResponseWriter, r *http.Request, params FetchJobsParams)
@@ -268,6 +274,18 @@ func (_ Unimplemented) GetSharedStorage(w http.ResponseWriter, r *http.Request, 
 // GetVariables The variables as one platform sees them
 // (GET /api/v3/configuration/variables/{audience}/{platform})
 func (_ Unimplemented) GetVariables(w http.ResponseWriter, r *http.Request, audience Audience, platform Platform) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportFarm Export the farm
+// (GET /api/v3/farm/export)
+func (_ Unimplemented) ExportFarm(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ImportFarm Replace the farm by an export
+// (POST /api/v3/farm/import)
+func (_ Unimplemented) ImportFarm(w http.ResponseWriter, r *http.Request, params ImportFarmParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -769,6 +787,53 @@ func (siw *ServerInterfaceWrapper) GetVariables(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetVariables(w, r, audience, platform)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportFarm operation middleware
+func (siw *ServerInterfaceWrapper) ExportFarm(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportFarm(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ImportFarm operation middleware
+func (siw *ServerInterfaceWrapper) ImportFarm(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportFarmParams
+
+	// ------------- Optional query parameter "erase" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "erase", r.URL.Query(), &params.Erase, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "erase"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "erase", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ImportFarm(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2973,6 +3038,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/api/v3/configuration/variables/{audience}/{platform}", wrapper.GetVariables)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/api/v3/farm/export", wrapper.ExportFarm)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/api/v3/farm/import", wrapper.ImportFarm)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/api/v3/jobs", wrapper.FetchJobs)
 	})
 	r.Group(func(r chi.Router) {
@@ -3687,6 +3758,214 @@ type GetVariablesdefaultJSONResponse struct {
 }
 
 func (response GetVariablesdefaultJSONResponse) VisitGetVariablesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportFarmRequestObject struct {
+}
+
+type ExportFarmResponseObject interface {
+	VisitExportFarmResponse(w http.ResponseWriter) error
+}
+
+type ExportFarm200ApplicationZstdResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportFarm200ApplicationZstdResponse) VisitExportFarmResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zstd")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportFarm403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ExportFarm403JSONResponse) VisitExportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportFarm503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportFarm503JSONResponse) VisitExportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportFarmdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ExportFarmdefaultJSONResponse) VisitExportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarmRequestObject struct {
+	Params ImportFarmParams
+	Body   io.Reader
+}
+
+type ImportFarmResponseObject interface {
+	VisitImportFarmResponse(w http.ResponseWriter) error
+}
+
+type ImportFarm202JSONResponse Operation
+
+func (response ImportFarm202JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarm400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ImportFarm400JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarm403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ImportFarm403JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarm409JSONResponse struct{ ConflictJSONResponse }
+
+func (response ImportFarm409JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarm413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response ImportFarm413JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarm503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ImportFarm503JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XFlamencoMaintenance != nil {
+		w.Header().Set("X-Flamenco-Maintenance", fmt.Sprint(*response.Headers.XFlamencoMaintenance))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarm507JSONResponse struct{ StorageFullJSONResponse }
+
+func (response ImportFarm507JSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(507)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportFarmdefaultJSONResponse struct {
+	Body       Error
+	StatusCode int
+}
+
+func (response ImportFarmdefaultJSONResponse) VisitImportFarmResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8659,6 +8938,12 @@ type StrictServerInterface interface {
 	// GetVariables The variables as one platform sees them
 	// (GET /api/v3/configuration/variables/{audience}/{platform})
 	GetVariables(ctx context.Context, request GetVariablesRequestObject) (GetVariablesResponseObject, error)
+	// ExportFarm Export the farm
+	// (GET /api/v3/farm/export)
+	ExportFarm(ctx context.Context, request ExportFarmRequestObject) (ExportFarmResponseObject, error)
+	// ImportFarm Replace the farm by an export
+	// (POST /api/v3/farm/import)
+	ImportFarm(ctx context.Context, request ImportFarmRequestObject) (ImportFarmResponseObject, error)
 	// FetchJobs List the jobs
 	// (GET /api/v3/jobs)
 	FetchJobs(ctx context.Context, request FetchJobsRequestObject) (FetchJobsResponseObject, error)
@@ -9108,6 +9393,58 @@ func (sh *strictHandler) GetVariables(w http.ResponseWriter, r *http.Request, au
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetVariablesResponseObject); ok {
 		if err := validResponse.VisitGetVariablesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportFarm operation middleware
+func (sh *strictHandler) ExportFarm(w http.ResponseWriter, r *http.Request) {
+	var request ExportFarmRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportFarm(ctx, request.(ExportFarmRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportFarm")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportFarmResponseObject); ok {
+		if err := validResponse.VisitExportFarmResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ImportFarm operation middleware
+func (sh *strictHandler) ImportFarm(w http.ResponseWriter, r *http.Request, params ImportFarmParams) {
+	var request ImportFarmRequestObject
+
+	request.Params = params
+
+	request.Body = r.Body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportFarm(ctx, request.(ImportFarmRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportFarm")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ImportFarmResponseObject); ok {
+		if err := validResponse.VisitImportFarmResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -1932,6 +1932,12 @@ type Unavailable = Error
 // UpdateConfigurationFileJSONBody defines parameters for UpdateConfigurationFile.
 type UpdateConfigurationFileJSONBody map[string]interface{}
 
+// ImportFarmParams defines parameters for ImportFarm.
+type ImportFarmParams struct {
+	// Erase Identifier of the farm, which says that what it has may be erased. Without it only an empty farm takes an import; the answer 409 tells the identifier and what would be lost.
+	Erase *string `form:"erase,omitempty" json:"erase,omitempty"`
+}
+
 // FetchJobsParams defines parameters for FetchJobs.
 type FetchJobsParams struct {
 	// Limit How many entries a page has at most. Without it the list is not divided into pages.
