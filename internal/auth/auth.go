@@ -99,6 +99,14 @@ func (w *Workers) Forget(workerID string) {
 	delete(w.verified, workerID)
 }
 
+// ForgetAll makes the next call of every Worker be checked against the store again.
+func (w *Workers) ForgetAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.epoch++
+	clear(w.verified)
+}
+
 func (w *Workers) proof(workerID, secret string) []byte {
 	mac := hmac.New(sha256.New, w.key)
 	fmt.Fprintf(mac, "%d:%s%s", len(workerID), workerID, secret)

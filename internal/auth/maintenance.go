@@ -31,6 +31,9 @@ var upkeep = map[string]Upkeep{
 	"fetchMaintenance": Reads,
 	"setMaintenance":   Maintains,
 
+	"exportFarm": Reads,
+	"importFarm": Maintains,
+
 	"registerWorker":     Reports, // a Worker of Flamenco 3 ends when this fails
 	"signOn":             Reports,
 	"signOff":            Reports,

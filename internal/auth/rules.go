@@ -29,6 +29,9 @@ var rules = map[string]Rule{
 	"fetchMaintenance": Open,
 	"setMaintenance":   AdminOnly,
 
+	"exportFarm": AdminOnly,
+	"importFarm": AdminOnly,
+
 	"registerWorker":     Open,
 	"signOn":             WorkerOnly,
 	"signOff":            WorkerOnly,

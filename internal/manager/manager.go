@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -152,15 +153,19 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper, m.opts.Log)
+	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper, false, m.opts.Log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLogs()) }()
 	admin := auth.NewAdminToken()
 	start := func(ctx context.Context, kind string, params any, who string) error {
-		return startOperation(ctx, operations, kind, params, who)
+		_, err := startOperation(ctx, operations, kind, params, who)
+		return err
 	}
+	imports := farmImports{db: db, local: files, folder: cfg.LocalStorage, start: func(ctx context.Context, kind string, params any, who string) (farm.Operation, error) {
+		return startOperation(ctx, operations, kind, params, who)
+	}}
 	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: kept.files(), Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
 	others.previews, others.tell = previews, events.lastRendered
 	handler, err := httpapi.New(httpapi.Options{
@@ -168,6 +173,11 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Blobs: kept.shared(), Shaman: uploads, Profiling: m.opts.Profiling,
 		Description: description,
 		Operations:  operations, Maintenance: keeper, Admin: admin,
+		ExportFarm: func(ctx context.Context, to io.Writer) error {
+			_, err := exportFarm(ctx, db, to, func(int64) {})
+			return err
+		},
+		ImportFarm: imports.Import,
 		FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 	})
@@ -180,7 +190,8 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(kept)}
+	parts := []func(context.Context) error{keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(kept),
+		sweepImports(files, m.opts.Log), afterImport(bus, workers.ForgetAll, scheduler.LookAgain)}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}

@@ -56,11 +56,12 @@ type retentionParams struct {
 
 // operationKinds are the operations of a Manager. Their process hands in what they work with; the Manager itself only asks
 // for their names and locks.
-func operationKinds(d *deleter, uploads *shaman.Store, maxAge time.Duration) []operation.Kind {
+func operationKinds(d *deleter, uploads *shaman.Store, maxAge time.Duration, alone bool) []operation.Kind {
 	return []operation.Kind{
 		collectKind(uploads, maxAge),
 		vacuumKind(d.store),
 		importKind(d.store, d.files),
+		importFarmKind(d.store, d.files, alone),
 		{
 			Name: kindJobDeletion,
 			Job:  func(params json.RawMessage) string { p, _ := readJobParams(params); return p.Job },
@@ -170,12 +171,13 @@ type operationSetup struct {
 	LocalStorage string
 	Uploads      uploadSetup
 	Bucket       *s3.Options `json:",omitempty"` // where files are kept, nil = in the storages
+	Alone        bool // no Manager has the farm
 }
 
-// newOperations makes the operations of a Manager. enter is that of its maintenance mode, nil = there is no other Manager.
+// newOperations makes the operations of a Manager. alone says that no other process can have the farm.
 // closeLogs frees the folder of their logs.
 func newOperations(cfg config.Config, executable string, db *store.Store, bus *event.Bus, keeper *maintenance.Keeper,
-	log *slog.Logger,
+	alone bool, log *slog.Logger,
 ) (s *operation.Service, closeLogs func() error, err error) {
 	folder := filepath.Join(cfg.LocalStorage, "operations")
 	if err := os.MkdirAll(folder, 0o750); err != nil {
@@ -187,10 +189,11 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 	}
 	setup, err := json.Marshal(operationSetup{
 		Database: cfg.Database, Durability: string(cfg.Durability), LocalStorage: cfg.LocalStorage, Uploads: uploadsOf(cfg), Bucket: bucketOf(cfg),
+		Alone: alone,
 	})
 	if err == nil {
 		s, err = operation.New(operation.Options{
-			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0), Executable: executable, Setup: setup, Logs: logs,
+			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0, alone), Executable: executable, Setup: setup, Logs: logs,
 			Enter: keeper.Enter, Manager: keeper.ID(),
 		})
 	}
@@ -201,12 +204,12 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 }
 
 // startOperation starts an operation for a part of the Manager.
-func startOperation(ctx context.Context, s *operation.Service, kind string, params any, who string) error {
+func startOperation(ctx context.Context, s *operation.Service, kind string, params any, who string) (o farm.Operation, err error) {
 	text, err := json.Marshal(params)
 	if err == nil {
-		_, err = s.Start(ctx, kind, text, who)
+		o, err = s.Start(ctx, kind, text, who)
 	}
-	return err
+	return o, err
 }
 
 // OperationMain is the process of an operation. It talks to the Manager that started it over in and out, and returns the
@@ -258,7 +261,7 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 		change(d)
 	}
 	return operation.Opened{
-		Store: db, Kinds: operationKinds(d, uploads, s.Uploads.MaxAge),
+		Store: db, Kinds: operationKinds(d, uploads, s.Uploads.MaxAge, s.Alone),
 		Close: func() error { return errors.Join(db.Close(), files.Close(), closeBucket(bucket)) },
 	}, nil
 }

@@ -38,7 +38,7 @@ func (a *admin) runOperation(ctx context.Context, kind string, params map[string
 		return err
 	}
 	return errors.Join(a.asManager(ctx, db, bus, func(keeper *maintenance.Keeper) error {
-		operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, a.log)
+		operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, !store.IsPostgres(a.config.Database), a.log)
 		if err != nil {
 			return err
 		}

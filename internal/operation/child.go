@@ -166,6 +166,12 @@ func (e *Env) Do(ctx context.Context, fn func(*store.Tx) error) error {
 	return err
 }
 
+// ID is the operation.
+func (e *Env) ID() string { return e.holder.Owner }
+
+// Holds is lock.ErrLost in a transaction of a run that does not hold its locks any more, for those that are not Do's.
+func (e *Env) Holds(tx *store.Tx) error { return lock.Check(tx, e.holder, e.locks...) }
+
 // TryLock takes one more lock, to be freed by Unlock or by the end of the operation. It reports whether it was free.
 func (e *Env) TryLock(ctx context.Context, name string) (bool, error) {
 	err := e.Do(ctx, func(tx *store.Tx) error { return lock.Acquire(tx, e.holder, name) })

@@ -93,6 +93,12 @@ func (s *Service) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// LookAgain makes the background look at the whole farm again, after somebody else has changed any of it.
+func (s *Service) LookAgain() {
+	s.settleLater()
+	s.lookAtSchedules()
+}
+
 func (s *Service) logLock(taskID string) *sync.Mutex {
 	return &s.locks[maphash.String(s.seed, taskID)%uint64(len(s.locks))]
 }

@@ -303,10 +303,10 @@ func TestAWholeVacuumNeedsTheDatabaseForItselfAndMakesSlicesPossible(t *testing.
 
 func TestAVacuumAsksForSpaceFirst(t *testing.T) {
 	t.Parallel()
-	if err := needSpace(t.TempDir(), 1<<60); farm.CodeOf(err) != farm.CodeStorage {
+	if err := NeedSpace(t.TempDir(), 1<<60); farm.CodeOf(err) != farm.CodeStorage {
 		t.Errorf("for more than any disk has: %v", err)
 	}
-	if err := needSpace(t.TempDir(), 1); err != nil {
+	if err := NeedSpace(t.TempDir(), 1); err != nil {
 		t.Errorf("for a byte: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func copyBefore(ctx context.Context, db *sql.DB, path string, version int64) (st
 	if err != nil {
 		return "", err
 	}
-	if err := needSpace(filepath.Dir(path), databaseSize(path)); err != nil {
+	if err := NeedSpace(filepath.Dir(path), databaseSize(path)); err != nil {
 		return "", err
 	}
 	name := fmt.Sprintf("%s%s%d.%s", path, copyMark, version, time.Now().UTC().Format("20060102T150405"))
@@ -81,8 +81,8 @@ func databaseSize(path string) (size int64) {
 	return size
 }
 
-// needSpace is an error of code farm.CodeStorage unless so many bytes, and some to spare, are free.
-func needSpace(folder string, bytes int64) error {
+// NeedSpace is an error of code farm.CodeStorage unless so many bytes, and some to spare, are free.
+func NeedSpace(folder string, bytes int64) error {
 	free, err := freeSpace(folder)
 	if err != nil {
 		return fmt.Errorf("asking how much space is free in %s: %w", folder, err)

@@ -43,7 +43,7 @@ func (s *Store) importSQLite(ctx context.Context, in Import) (err error) {
 		return wrap(err)
 	}
 	// The pages go into the log first, and from there into the database.
-	if err := needSpace(filepath.Dir(path), 2*databaseSize(stageOf(path))); err != nil {
+	if err := NeedSpace(filepath.Dir(path), 2*databaseSize(stageOf(path))); err != nil {
 		return err
 	}
 	in.step("Replacing the farm")

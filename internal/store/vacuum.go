@@ -111,7 +111,7 @@ func VacuumFile(ctx context.Context, path string) (before, after int64, err erro
 	before = databaseSize(path)
 	// The new file is written beside all others first, then copied over the old one by way of the log.
 	for _, folder := range []string{sqliteTemporaryFolder(), filepath.Dir(path)} {
-		if err := needSpace(folder, before); err != nil {
+		if err := NeedSpace(folder, before); err != nil {
 			return 0, 0, err
 		}
 	}

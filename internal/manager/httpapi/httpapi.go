@@ -8,6 +8,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -59,6 +60,10 @@ type Options struct {
 	Maintenance *maintenance.Keeper
 	Deletion    Deletion
 	Admin       auth.AdminToken
+
+	// ExportFarm writes the whole farm; ImportFarm takes such a file and starts the operation that puts it in place.
+	ExportFarm func(ctx context.Context, to io.Writer) error
+	ImportFarm func(ctx context.Context, from io.Reader, erase string) (farm.Operation, error)
 }
 
 // handlers answers the operations of the API, one method each.

@@ -79,7 +79,7 @@ func newDocument() (*document, error) {
 				wantsBody:  op.RequestBody != nil,
 				wantsJSON:  op.RequestBody != nil && op.RequestBody.Value.Content.Get("application/json") != nil,
 				route:      routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
-				streams:    op.OperationID == "shamanFileStore",
+				streams:    op.OperationID == "shamanFileStore" || op.OperationID == "importFarm",
 				options:    options,
 			}
 		}
@@ -91,8 +91,8 @@ func bodyLimit(operationID string) int64 {
 	switch operationID {
 	case "submitJob", "submitJobCheck", "shamanCheckoutRequirements", "shamanCheckout":
 		return submissionLimit
-	case "shamanFileStore":
-		return math.MaxInt64 // the store stops at the size that the path names
+	case "shamanFileStore", "importFarm":
+		return math.MaxInt64 // what takes the body has a limit: the size that the path names, or what the disk has room for
 	case "taskUpdate":
 		return updateLimit
 	case "taskOutputProduced":

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"flamenco.farm/internal/export"
+	"flamenco.farm/pkg/api"
+)
+
+// completeTrailer says behind an export that all of it was sent.
+const completeTrailer = "X-Flamenco-Complete"
+
+// ExportFarm streams the farm.
+func (h *handlers) ExportFarm(ctx context.Context, _ api.ExportFarmRequestObject) (api.ExportFarmResponseObject, error) {
+	return exportAnswer{ctx, h}, nil
+}
+
+type exportAnswer struct {
+	ctx context.Context //nolint:containedctx // of the request that is answered
+	h   *handlers
+}
+
+// VisitExportFarmResponse writes the answer. Once some of it is written, a failure can only be told by cutting it off.
+func (e exportAnswer) VisitExportFarmResponse(w http.ResponseWriter) error {
+	ctx, cancel := untilStop(e.ctx)
+	defer cancel()
+	w.Header().Set("Content-Type", export.ContentType)
+	w.Header().Set("Content-Disposition", `attachment; filename="flamenco-farm.export"`)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Trailer", completeTrailer)
+	written := &countingWriter{to: w}
+	if err := e.h.Options.ExportFarm(ctx, written); err != nil {
+		if written.n == 0 {
+			for _, name := range []string{"Content-Disposition", "Trailer"} {
+				w.Header().Del(name)
+			}
+			return err
+		}
+		e.h.Log.Error("an export of the farm was cut off", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set(completeTrailer, "yes")
+	return nil
+}
+
+type countingWriter struct {
+	to io.Writer
+	n  int64
+}
+
+// Write implements io.Writer.
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.n += int64(n)
+	if err != nil {
+		err = fmt.Errorf("sending: %w", err)
+	}
+	return n, err
+}
+
+// ImportFarm takes an export.
+func (h *handlers) ImportFarm(ctx context.Context, r api.ImportFarmRequestObject) (api.ImportFarmResponseObject, error) {
+	started, err := h.Options.ImportFarm(ctx, r.Body, deref(r.Params.Erase))
+	if err != nil {
+		return nil, err
+	}
+	o, err := apiOperation(started)
+	return api.ImportFarm202JSONResponse(o), err
+}
