@@ -87,7 +87,7 @@ canceled, 4 not found, 5 no Manager reached, 130 interrupted.`,
 	flags.StringVar(&g.manager, "manager", "", "address of the Manager, such as http://farm:8080;\nseveral of one farm with commas between them")
 	flags.BoolVar(&g.json, "json", false, "print one JSON object a line, each with a \"type\"")
 	root.AddCommand(
-		newSubmit(g), newWait(g), newJobs(g), newTasks(g), newWorkers(g), newMaintenance(g), newManagers(g), newVersion(g),
+		newSubmit(g), newWait(g), newJobs(g), newTasks(g), newWorkers(g), newMaintenance(g), newManagers(g), newExport(g), newImport(g), newVersion(g),
 	)
 	usageErrors(root)
 	return root

@@ -125,10 +125,15 @@ func (a *admin) runByManager(ctx context.Context, kind string, params map[string
 	if err != nil {
 		return err
 	}
+	return a.follow(ctx, c, started.ID)
+}
+
+// follow tells what an operation of the Manager does, until its end.
+func (a *admin) follow(ctx context.Context, c *client.Client, id string) error {
 	p := progressLines{a: a}
-	for o, err := range c.WatchOperation(ctx, started.ID) {
+	for o, err := range c.WatchOperation(ctx, id) {
 		if err != nil {
-			return fmt.Errorf("the Manager goes on with operation %s, but it cannot be followed: %w", started.ID, err)
+			return fmt.Errorf("the Manager goes on with operation %s, but it cannot be followed: %w", id, err)
 		}
 		if farm.OperationStatus(o.Status).Ended() {
 			return a.told(string(o.Status), o.Activity, o.Done, o.Total)

@@ -40,6 +40,8 @@ func subcommands() []subcommand {
 		{"maintenance on", "begin a maintenance of the farm: what runs goes on, and nothing new begins", maintenanceOnFlags},
 		{"maintenance off", "end the maintenance of the farm", maintenanceOffFlags},
 		{"maintenance status", "say whether the farm is in maintenance, and which Managers it has", maintenanceStatusFlags},
+		{"export", "write the whole farm to the file that is the argument, also while the Manager runs", exportFlags},
+		{"import", "replace the whole farm by the export in the file that is the argument", importFarmFlags},
 		{"import-flamenco3", "bring over the farm of the Flamenco 3 Manager whose database is the argument PATH", importFlags},
 	}
 }

@@ -15,6 +15,9 @@ import (
 // completeTrailer says behind an export that all of it was sent.
 const completeTrailer = "X-Flamenco-Complete"
 
+// readOn is how much is read of an import that is refused, in bytes.
+const readOn = 256 << 20
+
 // ExportFarm streams the farm.
 func (h *handlers) ExportFarm(ctx context.Context, _ api.ExportFarmRequestObject) (api.ExportFarmResponseObject, error) {
 	return exportAnswer{ctx, h}, nil
@@ -67,6 +70,7 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 func (h *handlers) ImportFarm(ctx context.Context, r api.ImportFarmRequestObject) (api.ImportFarmResponseObject, error) {
 	started, err := h.Options.ImportFarm(ctx, r.Body, deref(r.Params.Erase))
 	if err != nil {
+		_, _ = io.CopyN(io.Discard, r.Body, readOn) // many clients do not hear an answer while they still send
 		return nil, err
 	}
 	o, err := apiOperation(started)
