@@ -136,8 +136,8 @@ func TestAnOperationWithoutRuleIsNobodys(t *testing.T) {
 	if rule, ok := auth.RuleOf("taskUpdate"); !ok || rule != auth.WorkerOnly {
 		t.Errorf("taskUpdate: %v, %v", rule, ok)
 	}
-	if n := len(auth.Operations()); n != 65 {
-		t.Errorf("%d operations, want 65", n)
+	if n := len(auth.Operations()); n != 67 {
+		t.Errorf("%d operations, want 67", n)
 	}
 }
 

@@ -5,12 +5,30 @@ package manager
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 )
 
-// OperationMainErasing is OperationMain with something in front of the erasing of Shaman checkouts.
+// DieAtFile is a file of the local storage that names the step at which operations are to be killed.
+const DieAtFile = "die-at"
+
+// OperationMainErasing is OperationMain with something in front of the erasing of Shaman checkouts. It can be killed.
 func OperationMainErasing(in io.Reader, out, errs io.Writer, before func(id string) error) int {
-	return operationMain(in, out, errs, nil, func(d *deleter) {
+	var local *os.Root
+	die := func(step string) {
+		if local == nil {
+			return
+		}
+		if at, err := local.ReadFile(DieAtFile); err == nil && string(at) == step {
+			self, err := os.FindProcess(os.Getpid())
+			if err == nil {
+				err = self.Kill()
+			}
+			panic(err) // it is dead by now
+		}
+	}
+	return operationMain(in, out, errs, die, func(d *deleter) {
+		local = d.files
 		if erase := d.eraseCheckout; erase != nil {
 			d.eraseCheckout = func(ctx context.Context, id string) error {
 				if err := before(id); err != nil {

@@ -52,6 +52,9 @@ func (a *admin) importFrom(ctx context.Context, name, erase string) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := makeSharedStorage(a.config.SharedStorage); err != nil { // no Manager may have been here before
+		return err
+	}
 	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, nil, a.log)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func (s *Store) importSQLite(ctx context.Context, in Import) (err error) {
 		return err
 	}
 	in.step("Replacing the farm")
-	changes, err := s.takeStaged(ctx, in.Allow)
+	changes, err := s.takeStaged(ctx, in)
 	if err != nil {
 		return fmt.Errorf("replacing the farm: %w", wrap(err))
 	}
@@ -130,7 +130,7 @@ func checkAllReferences(ctx context.Context, db *sql.DB) error {
 }
 
 // takeStaged puts the tables of the stage in the place of those of the farm, in one transaction.
-func (s *Store) takeStaged(ctx context.Context, allow func(*Tx) error) (changes []farm.Change, err error) {
+func (s *Store) takeStaged(ctx context.Context, in Import) (changes []farm.Change, err error) {
 	db, err := openSQLite(s.opts, taker)
 	if err != nil {
 		return nil, err
@@ -150,12 +150,13 @@ func (s *Store) takeStaged(ctx context.Context, allow func(*Tx) error) (changes 
 	}
 	defer tx.Rollback() //nolint:errcheck // it was committed, or its error says why not
 	t := &Tx{ctx: ctx, q: query.New(tx), db: tx, now: time.Now().UTC().Truncate(time.Microsecond)}
-	if err := callSafely(allow, t); err != nil {
+	if err := callSafely(in.Allow, t); err != nil {
 		return nil, err
 	}
 	if err := eraseTables(ctx, tx); err != nil {
 		return nil, err
 	}
+	in.step("Copying the tables")
 	for _, table := range exportedTables() {
 		// Both were made by the same migrations, so SQLite copies rows and indexes as they are.
 		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO main.%[1]s SELECT * FROM stage.%[1]s", table.name)); err != nil {

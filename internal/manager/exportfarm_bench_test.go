@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package store_test
+package manager
 
 import (
 	"bufio"
