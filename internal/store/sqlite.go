@@ -41,10 +41,14 @@ func openSQLite(opts Options, r role) (*sql.DB, error) {
 	if opts.Durability == DurabilityNormal {
 		synchronous = "NORMAL"
 	}
+	references := "ON"
+	if r == taker {
+		references = "OFF"
+	}
 	// Whether a file can give space back in slices is decided before anything else is written to it.
 	params := url.Values{"_pragma": {
 		"auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", fmt.Sprintf("journal_size_limit(%d)", opts.WALLimit),
-		"foreign_keys(ON)", "synchronous(" + synchronous + ")", "temp_store(MEMORY)",
+		"foreign_keys(" + references + ")", "synchronous(" + synchronous + ")", "temp_store(MEMORY)",
 	}}
 	conns, busy := 1, opts.BusyTimeout
 	switch r {
@@ -67,7 +71,6 @@ func openSQLite(opts Options, r role) (*sql.DB, error) {
 	}
 	if r == taker {
 		params.Set("_txlock", "immediate")
-		params.Add("_pragma", "foreign_keys(OFF)")
 	}
 	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()))
 	db, err := sql.Open("sqlite", databaseURI(filepath.ToSlash(path), params))
