@@ -59,6 +59,9 @@ type snapshot struct {
 func (s *Store) openSnapshot(ctx context.Context) (*snapshot, error) {
 	opts := s.opts
 	opts.BusyTimeout = 5 * time.Second
+	if IsPostgres(opts.Database) {
+		return openPostgresSnapshot(ctx, opts)
+	}
 	db, err := openSQLite(opts, looker)
 	if err != nil {
 		return nil, err
@@ -70,6 +73,25 @@ func (s *Store) openSnapshot(ctx context.Context) (*snapshot, error) {
 	return &snapshot{tx: tx, engine: "sqlite", collation: "BINARY", close: func() error {
 		return errors.Join(ignoreDone(tx.Rollback()), db.Close())
 	}}, nil
+}
+
+func openPostgresSnapshot(ctx context.Context, opts Options) (*snapshot, error) {
+	db, err := openPostgres(opts, looker)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s := &snapshot{tx: tx, engine: "postgresql", collation: `"C"`, close: func() error {
+		return errors.Join(ignoreDone(tx.Rollback()), db.Close())
+	}}
+	// Whoever takes the rows may be slow.
+	if _, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 // ignoreDone is for a transaction that ends itself when its context does.

@@ -57,6 +57,9 @@ func (s *Store) Import(ctx context.Context, in Import) error {
 		return farm.Errorf(farm.CodeInvalid, "an older Flamenco wrote the file (schema version %d, this one has %d): import it with "+
 			"that version into a database of its own, and start this version on that", in.Schema, version)
 	}
+	if IsPostgres(s.opts.Database) {
+		return s.importPostgres(ctx, in)
+	}
 	return s.importSQLite(ctx, in)
 }
 
@@ -108,7 +111,8 @@ const (
 
 // loader inserts rows into tables that are empty.
 type loader struct {
-	tx *sql.Tx
+	tx    *sql.Tx
+	named func(table) string // what a table is called here
 }
 
 // load inserts all rows of the source. Tables and columns have to be exactly those that Export writes.
@@ -142,12 +146,12 @@ func (l loader) load(ctx context.Context, rows RowSource) error {
 func (l loader) loadTable(ctx context.Context, t table, rows RowSource) (err error) {
 	width := len(t.columns)
 	full := max(1, insertValues/width)
-	many, err := l.tx.PrepareContext(ctx, t.insert(full))
+	many, err := l.tx.PrepareContext(ctx, t.insert(l.named(t), full))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, many.Close()) }()
-	one, err := l.tx.PrepareContext(ctx, t.insert(1))
+	one, err := l.tx.PrepareContext(ctx, t.insert(l.named(t), 1))
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func fillStage(ctx context.Context, db *sql.DB, rows RowSource) error {
 	if err := eraseTables(ctx, tx); err != nil {
 		return err
 	}
-	if err := (loader{tx}).load(ctx, rows); err != nil {
+	if err := (loader{tx, func(t table) string { return t.name }}).load(ctx, rows); err != nil {
 		return err
 	}
 	return tx.Commit()

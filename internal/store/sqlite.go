@@ -122,7 +122,10 @@ func isUnique(err error) bool {
 }
 
 // isConstraint reports whether a row breaks any rule of its table.
-func isConstraint(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT }
+func isConstraint(err error) bool {
+	code := postgresCode(err) // class 22 is values that cannot be, class 23 rows
+	return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT || strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23")
+}
 
 // isStorage reports errors after which the whole transaction is lost, whatever statement met them.
 func isStorage(err error) bool {

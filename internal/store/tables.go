@@ -132,10 +132,10 @@ func (t table) selectAll(collation string) string {
 	return fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", strings.Join(t.columnNames(), ", "), t.name, strings.Join(order, ", "))
 }
 
-// insert is the statement that inserts so many rows.
-func (t table) insert(rows int) string {
+// insert is the statement that inserts so many rows into the table, which may have another name.
+func (t table) insert(name string, rows int) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", t.name, strings.Join(t.columnNames(), ", "))
+	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", name, strings.Join(t.columnNames(), ", "))
 	for n := range rows * len(t.columns) {
 		switch {
 		case n%len(t.columns) != 0:

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/store/query"
+)
+
+// On PostgreSQL an import first fills temporary tables, which go with their connection; then one transaction takes the
+// tables over from them. Everybody reads and writes while the rows come in, and waits only for that transaction.
+
+// takeTries is how often the transaction is begun that takes the tables over: others may hold locks that it needs.
+const takeTries = 5
+
+func stagedName(t table) string { return "stage_" + t.name }
+
+func (s *Store) importPostgres(ctx context.Context, in Import) (err error) {
+	db, err := openPostgres(s.opts, writer)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1) // temporary tables are those of a connection
+	for _, t := range exportedTables() {
+		if _, err := db.ExecContext(ctx, fmt.Sprintf("CREATE TEMPORARY TABLE %s (LIKE %s)", stagedName(t), t.name)); err != nil {
+			return wrap(err)
+		}
+	}
+	in.step("Reading the tables")
+	if err := fillTemporary(ctx, db, in.Rows); err != nil {
+		return wrap(err)
+	}
+	in.step("Replacing the farm")
+	l, _ := s.writer.(*lanes)
+	for try := 1; ; try++ {
+		err := l.takeTemporary(ctx, db, in)
+		if err == nil || !isRetryable(err) || try == takeTries {
+			return wrap(err)
+		}
+		if err := pause(ctx, time.Duration(try)*time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+func fillTemporary(ctx context.Context, db *sql.DB, rows RowSource) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // it was committed, or its error says why not
+	if err := (loader{tx, stagedName}).load(ctx, rows); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// takeTemporary puts the temporary tables in the place of those of the farm.
+func (l *lanes) takeTemporary(ctx context.Context, db *sql.DB, in Import) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // it was committed, or its error says why not
+	t := &Tx{ctx: ctx, q: query.New(locking{tx}), db: tx, claims: postgresClaims{}, locks: &rowLocks{}}
+	if t.now, err = l.clock.read(ctx, tx); err != nil {
+		return err
+	}
+	t.now = t.now.Truncate(time.Microsecond)
+	var names []string
+	for _, table := range exportedTables() {
+		names = append(names, table.name)
+	}
+	all := strings.Join(names, ", ")
+	// Nobody changes the farm after it was decided that it may be replaced.
+	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+all+" IN EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	if err := callSafely(in.Allow, t); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "TRUNCATE "+all); err != nil {
+		return err
+	}
+	in.step("Copying the tables")
+	for _, table := range exportedTables() {
+		columns := strings.Join(table.columnNames(), ", ")
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %[2]s FROM %[3]s", table.name, columns, stagedName(table))); err != nil {
+			return cannotInsert(table, err)
+		}
+		if err := restartIdentity(ctx, tx, table); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, "ANALYZE "+all); err != nil {
+		return err
+	}
+	if err := checkBooks(ctx, tx); err != nil {
+		return err
+	}
+	t.Changed(farm.Change{Kind: farm.ChangeRefresh})
+	xid, err := l.writeEvent(t)
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		if !isAway(err) {
+			return err
+		}
+		if err := l.resolve(ctx, xid, err); err != nil {
+			return err
+		}
+	}
+	l.onCommit(t.changes)
+	l.notify()
+	return nil
+}
+
+// restartIdentity lets new rows get numbers behind those that were imported. Unlike setval it is undone with the transaction.
+func restartIdentity(ctx context.Context, tx *sql.Tx, t table) error {
+	if len(t.key) != 1 || t.key[0].name != "id" {
+		return nil
+	}
+	var next int64
+	if err := tx.QueryRowContext(ctx, "SELECT COALESCE(max(id), 0) + 1 FROM "+t.name).Scan(&next); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN id RESTART WITH %d", t.name, next))
+	return err
+}
