@@ -21,3 +21,8 @@ func TestAStoreOnPostgreSQLConforms(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Postgres)
 }
+
+func TestAFarmMovesBetweenSQLiteAndPostgreSQL(t *testing.T) {
+	t.Parallel()
+	storetest.RunMoves(t, storetest.SQLite, storetest.Postgres)
+}

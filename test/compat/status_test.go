@@ -118,7 +118,7 @@ func TestEveryStatusThatAClientCanProvokeIsProvoked(t *testing.T) {
 // ours are operations that Flamenco 3 does not have.
 var ours = []string{
 	"fetchOperations", "startOperation", "fetchOperation", "fetchOperationLog", "cancelOperation",
-	"fetchTaskLogText", "fetchMaintenance", "setMaintenance",
+	"fetchTaskLogText", "fetchMaintenance", "setMaintenance", "exportFarm", "importFarm",
 }
 
 func TestNoOperationOfTheDocumentIsForgotten(t *testing.T) {
