@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -41,6 +40,9 @@ func (a *admin) importFrom(ctx context.Context, name, erase string) (err error) 
 		}
 	}
 	defer from.Close() //nolint:errcheck // it was only read
+	if a.managerAnswers(ctx) {
+		return a.importByTheManager(ctx, from, erase)
+	}
 	bus := &event.Bus{}
 	db, err := store.Open(ctx, store.Options{
 		Database: a.config.Database, Durability: store.Durability(a.config.Durability), Log: a.log, OnCommit: bus.Publish,
@@ -74,7 +76,7 @@ func (a *admin) importFrom(ctx context.Context, name, erase string) (err error) 
 // askToErase asks before something is lost, and returns the id of the farm if it may be. Without somebody to ask it
 // returns what it was given, and the operation decides.
 func (a *admin) askToErase(ctx context.Context, erase string) (string, error) {
-	if _, err := os.Stat(a.config.Database); erase != "" || !a.terminal || errors.Is(err, fs.ErrNotExist) {
+	if erase != "" || !a.terminal || databaseIsThere(a.config.Database) != nil {
 		return erase, nil
 	}
 	db, err := store.OpenForReading(ctx, store.Options{Database: a.config.Database, Log: a.log})
@@ -86,7 +88,7 @@ func (a *admin) askToErase(ctx context.Context, erase string) (string, error) {
 	if err != nil || contents == "" {
 		return "", err
 	}
-	if err := a.confirm(false, fmt.Sprintf("This erases the farm in %s: %s.", a.config.Database, contents)); err != nil {
+	if err := a.confirm(false, fmt.Sprintf("This erases the farm in %s: %s.", store.NameOf(a.config.Database), contents)); err != nil {
 		return "", err
 	}
 	return db.FarmID(ctx)

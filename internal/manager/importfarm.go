@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,23 +148,21 @@ func (t *telling) NextRow() ([]any, bool, error) {
 type guard struct {
 	db    *store.Store
 	erase string // id of the farm whose contents may go
-	alone bool   // no Manager has the farm, so none needs to be in maintenance
+	alone bool   // this is no Manager: if none is there, none needs to be in maintenance
 }
 
 // look refuses early what allow would refuse in the end.
 func (g guard) look(ctx context.Context) error {
-	if !g.alone {
-		m, err := g.db.Maintenance(ctx)
-		if err != nil {
-			return err
-		}
-		managers, err := g.db.Managers(ctx)
-		if err != nil {
-			return err
-		}
-		if err := inMaintenance(m, managers); err != nil {
-			return err
-		}
+	m, err := g.db.Maintenance(ctx)
+	if err != nil {
+		return err
+	}
+	managers, err := g.db.Managers(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.inMaintenance(m, managers); err != nil {
+		return err
 	}
 	contents, err := g.db.FarmContents(ctx)
 	if err != nil {
@@ -174,18 +173,16 @@ func (g guard) look(ctx context.Context) error {
 
 // allow decides, in the transaction that replaces the farm.
 func (g guard) allow(tx *store.Tx, operationID string) error {
-	if !g.alone {
-		m, err := tx.Maintenance()
-		if err != nil {
-			return err
-		}
-		managers, err := tx.Managers()
-		if err != nil {
-			return err
-		}
-		if err := inMaintenance(m, managers); err != nil {
-			return err
-		}
+	m, err := tx.Maintenance()
+	if err != nil {
+		return err
+	}
+	managers, err := tx.Managers()
+	if err != nil {
+		return err
+	}
+	if err := g.inMaintenance(m, managers); err != nil {
+		return err
 	}
 	running, err := tx.RunningOperations()
 	if err != nil {
@@ -206,7 +203,11 @@ func (g guard) allow(tx *store.Tx, operationID string) error {
 	return tx.CancelQueuedOperations("canceled: the farm was replaced by an import")
 }
 
-func inMaintenance(m farm.Maintenance, managers []farm.ManagerState) error {
+func (g guard) inMaintenance(m farm.Maintenance, managers []farm.ManagerState) error {
+	there := func(s farm.ManagerState) bool { return s.State != farm.ManagerGone }
+	if g.alone && !slices.ContainsFunc(managers, there) {
+		return nil
+	}
 	if !m.On {
 		return farm.Errorf(farm.CodeConflict, "the farm has to be in maintenance before it is replaced")
 	}
