@@ -190,8 +190,10 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		suspend: func(reason string) { scheduler.Suspend(reason); events.status.SetInoperative(reason) },
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
-	parts := []func(context.Context) error{keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(kept),
-		sweepImports(files, m.opts.Log), afterImport(bus, workers.ForgetAll, scheduler.LookAgain)}
+	parts := []func(context.Context) error{
+		keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(kept),
+		sweepImports(files, m.opts.Log), afterImport(bus, workers.ForgetAll, scheduler.LookAgain),
+	}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}

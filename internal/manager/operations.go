@@ -171,7 +171,7 @@ type operationSetup struct {
 	LocalStorage string
 	Uploads      uploadSetup
 	Bucket       *s3.Options `json:",omitempty"` // where files are kept, nil = in the storages
-	Alone        bool // no Manager has the farm
+	Alone        bool        // no Manager has the farm
 }
 
 // newOperations makes the operations of a Manager. alone says that no other process can have the farm.

@@ -98,6 +98,16 @@ func (tx *Tx) Operation(id string) (farm.Operation, error) {
 	return farmOperation(row), wrap(err)
 }
 
+// RunningOperations lists the operations that run, on whichever Manager.
+func (tx *Tx) RunningOperations() ([]farm.Operation, error) {
+	rows, err := tx.q.RunningOperations(tx.ctx)
+	operations := make([]farm.Operation, len(rows))
+	for i, r := range rows {
+		operations[i] = farmOperation(r)
+	}
+	return operations, wrap(err)
+}
+
 // LostOperations lists the operations that run under a Manager that is gone, or was not seen for a while.
 func (tx *Tx) LostOperations(unseen time.Duration) ([]farm.Operation, error) {
 	rows, err := tx.q.LostOperations(tx.ctx, tx.now.Add(-unseen).UnixMicro())

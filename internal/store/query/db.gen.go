@@ -324,6 +324,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.reopenedAttemptStmt, err = db.PrepareContext(ctx, reopenedAttempt); err != nil {
 		return nil, fmt.Errorf("error preparing query ReopenedAttempt: %w", err)
 	}
+	if q.runningOperationsStmt, err = db.PrepareContext(ctx, runningOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query RunningOperations: %w", err)
+	}
 	if q.saveManagerStmt, err = db.PrepareContext(ctx, saveManager); err != nil {
 		return nil, fmt.Errorf("error preparing query SaveManager: %w", err)
 	}
@@ -976,6 +979,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing reopenedAttemptStmt: %w", cerr)
 		}
 	}
+	if q.runningOperationsStmt != nil {
+		if cerr := q.runningOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing runningOperationsStmt: %w", cerr)
+		}
+	}
 	if q.saveManagerStmt != nil {
 		if cerr := q.saveManagerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing saveManagerStmt: %w", cerr)
@@ -1360,6 +1368,7 @@ type Queries struct {
 	reopenAttemptStmt          *sql.Stmt
 	reopenDependantsStmt       *sql.Stmt
 	reopenedAttemptStmt        *sql.Stmt
+	runningOperationsStmt      *sql.Stmt
 	saveManagerStmt            *sql.Stmt
 	saveSleepScheduleStmt      *sql.Stmt
 	setJobReadyFromJobStmt     *sql.Stmt
@@ -1515,6 +1524,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		reopenAttemptStmt:          q.reopenAttemptStmt,
 		reopenDependantsStmt:       q.reopenDependantsStmt,
 		reopenedAttemptStmt:        q.reopenedAttemptStmt,
+		runningOperationsStmt:      q.runningOperationsStmt,
 		saveManagerStmt:            q.saveManagerStmt,
 		saveSleepScheduleStmt:      q.saveSleepScheduleStmt,
 		setJobReadyFromJobStmt:     q.setJobReadyFromJobStmt,

@@ -18,6 +18,9 @@ SELECT * FROM operations WHERE status = 'queued' AND kind = @kind AND params = @
 -- name: QueuedOperations :many
 SELECT * FROM operations WHERE status = 'queued' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 
+-- name: RunningOperations :many
+SELECT * FROM operations WHERE status = 'running' ORDER BY id;
+
 -- name: LostOperations :many
 -- Those that run under a Manager that has not been seen since a moment.
 SELECT * FROM operations o WHERE o.status = 'running' AND NOT EXISTS (SELECT 1 FROM managers m

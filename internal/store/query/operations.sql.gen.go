@@ -360,6 +360,51 @@ func (q *Queries) QueuedOperations(ctx context.Context, arg QueuedOperationsPara
 	return items, nil
 }
 
+const runningOperations = `-- name: RunningOperations :many
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'running' ORDER BY id
+`
+
+func (q *Queries) RunningOperations(ctx context.Context) ([]Operation, error) {
+	rows, err := q.query(ctx, q.runningOperationsStmt, runningOperations)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Operation
+	for rows.Next() {
+		var i Operation
+		if err := rows.Scan(
+			&i.ID,
+			&i.Uuid,
+			&i.Kind,
+			&i.Params,
+			&i.Status,
+			&i.Activity,
+			&i.Done,
+			&i.Total,
+			&i.Who,
+			&i.Manager,
+			&i.Runs,
+			&i.Crashes,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.CancelRequestedAt,
+			&i.Revision,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateLock = `-- name: UpdateLock :execrows
 UPDATE locks SET owner = $1, epoch = $2, version = version + 1 WHERE name = $3 AND version = $4
 `
