@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"flamenco.farm/internal/event"
+	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/store"
 )
 
@@ -57,11 +58,6 @@ func (a *admin) importFrom(ctx context.Context, name, erase string) (err error) 
 	if err := makeSharedStorage(a.config.SharedStorage); err != nil { // no Manager may have been here before
 		return err
 	}
-	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, nil, a.log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeLogs()) }()
 	params := map[string]any{"erase": erase}
 	if name != "-" {
 		if params["file"], err = filepath.Abs(name); err != nil {
@@ -70,7 +66,9 @@ func (a *admin) importFrom(ctx context.Context, name, erase string) (err error) 
 	} else if params["upload"], err = a.spoolImport(from); err != nil {
 		return err
 	}
-	return a.runHere(ctx, operations, kindImportFarm, params)
+	return a.asManager(ctx, db, bus, func(operations *operation.Service) error {
+		return a.runHere(ctx, operations, kindImportFarm, params)
+	})
 }
 
 // askToErase asks before something is lost, and returns the id of the farm if it may be. Without somebody to ask it

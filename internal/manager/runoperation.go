@@ -12,7 +12,6 @@ import (
 
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
-	"flamenco.farm/internal/maintenance"
 	"flamenco.farm/internal/operation"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/version"
@@ -37,17 +36,13 @@ func (a *admin) runOperation(ctx context.Context, kind string, params map[string
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.asManager(ctx, db, bus, func(keeper *maintenance.Keeper) error {
-		operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, !store.IsPostgres(a.config.Database), a.log)
-		if err != nil {
-			return err
-		}
-		return errors.Join(a.runHere(ctx, operations, kind, params), closeLogs())
+	return errors.Join(a.asManager(ctx, db, bus, func(operations *operation.Service) error {
+		return a.runHere(ctx, operations, kind, params)
 	}), db.Close())
 }
 
-// asManager lets this process be one of the Managers of the farm while do runs: others leave alone what it does.
-func (a *admin) asManager(ctx context.Context, db *store.Store, bus *event.Bus, do func(*maintenance.Keeper) error) error {
+// asManager lets this process be one of the Managers of the farm while do runs operations: others leave alone what it runs.
+func (a *admin) asManager(ctx context.Context, db *store.Store, bus *event.Bus, do func(*operation.Service) error) error {
 	keeper := newKeeper(db, bus, a.log)
 	if err := keeper.Register(ctx); err != nil {
 		return err
@@ -55,7 +50,10 @@ func (a *admin) asManager(ctx context.Context, db *store.Store, bus *event.Bus, 
 	keeping, stop := context.WithCancel(ctx)
 	kept := make(chan error, 1)
 	go func() { kept <- unlessStopped(keeping, keeper.Run(keeping)) }()
-	err := do(keeper)
+	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, !store.IsPostgres(a.config.Database), a.log)
+	if err == nil {
+		err = errors.Join(do(operations), closeLogs())
+	}
 	stop()
 	return errors.Join(err, <-kept, keeper.Leave(context.WithoutCancel(ctx)))
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"flamenco.farm/internal/farm"
-	"flamenco.farm/internal/store/query"
 )
 
 // On PostgreSQL an import first fills temporary tables, which go with their connection; then one transaction takes the
@@ -39,9 +38,9 @@ func (s *Store) importPostgres(ctx context.Context, in Import) (err error) {
 		return wrap(err)
 	}
 	in.step("Replacing the farm")
-	l, _ := s.writer.(*lanes)
+	taker := s.writer.(*lanes).on(db) //nolint:forcetypeassert // on PostgreSQL
 	for try := 1; ; try++ {
-		err := l.takeTemporary(ctx, db, in)
+		err := taker.once(ctx, Ahead{}, func(t *Tx) error { return takeTemporary(t, in) })
 		if err == nil || !isRetryable(err) || try == takeTries {
 			return wrap(err)
 		}
@@ -64,75 +63,51 @@ func fillTemporary(ctx context.Context, db *sql.DB, rows RowSource) error {
 }
 
 // takeTemporary puts the temporary tables in the place of those of the farm.
-func (l *lanes) takeTemporary(ctx context.Context, db *sql.DB, in Import) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // it was committed, or its error says why not
-	t := &Tx{ctx: ctx, q: query.New(locking{tx}), db: tx, claims: postgresClaims{}, locks: &rowLocks{}}
-	if t.now, err = l.clock.read(ctx, tx); err != nil {
-		return err
-	}
-	t.now = t.now.Truncate(time.Microsecond)
+func takeTemporary(t *Tx, in Import) error {
 	var names []string
 	for _, table := range exportedTables() {
 		names = append(names, table.name)
 	}
 	all := strings.Join(names, ", ")
 	// Nobody changes the farm after it was decided that it may be replaced.
-	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+all+" IN EXCLUSIVE MODE"); err != nil {
+	if _, err := t.db.ExecContext(t.ctx, "LOCK TABLE "+all+" IN EXCLUSIVE MODE"); err != nil {
 		return err
 	}
-	if err := callSafely(in.Allow, t); err != nil {
+	if err := in.Allow(t); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "TRUNCATE "+all); err != nil {
+	if _, err := t.db.ExecContext(t.ctx, "TRUNCATE "+all); err != nil {
 		return err
 	}
 	in.step("Copying the tables")
 	for _, table := range exportedTables() {
 		columns := strings.Join(table.columnNames(), ", ")
-		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %[2]s FROM %[3]s", table.name, columns, stagedName(table))); err != nil {
+		if _, err := t.db.ExecContext(t.ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %[2]s FROM %[3]s", table.name, columns, stagedName(table))); err != nil {
+			return err
+		}
+		if err := t.pg.pipe.flush(t.ctx); err != nil {
 			return cannotInsert(table, err)
 		}
-		if err := restartIdentity(ctx, tx, table); err != nil {
+		if err := restartIdentity(t, table); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "ANALYZE "+all); err != nil {
-		return err
-	}
-	if err := checkBooks(ctx, tx); err != nil {
+	if _, err := t.db.ExecContext(t.ctx, "ANALYZE "+all); err != nil {
 		return err
 	}
 	t.Changed(farm.Change{Kind: farm.ChangeRefresh})
-	xid, err := l.writeEvent(t)
-	if err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		if !isAway(err) {
-			return err
-		}
-		if err := l.resolve(ctx, xid, err); err != nil {
-			return err
-		}
-	}
-	l.onCommit(t.changes)
-	l.notify()
-	return nil
+	return checkBooks(t.ctx, t.db)
 }
 
 // restartIdentity lets new rows get numbers behind those that were imported. Unlike setval it is undone with the transaction.
-func restartIdentity(ctx context.Context, tx *sql.Tx, t table) error {
+func restartIdentity(tx *Tx, t table) error {
 	if len(t.key) != 1 || t.key[0].name != "id" {
 		return nil
 	}
 	var next int64
-	if err := tx.QueryRowContext(ctx, "SELECT COALESCE(max(id), 0) + 1 FROM "+t.name).Scan(&next); err != nil {
+	if err := tx.db.QueryRowContext(tx.ctx, "SELECT COALESCE(max(id), 0) + 1 FROM "+t.name).Scan(&next); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN id RESTART WITH %d", t.name, next))
+	_, err := tx.db.ExecContext(tx.ctx, fmt.Sprintf("ALTER TABLE %s ALTER COLUMN id RESTART WITH %d", t.name, next))
 	return err
 }

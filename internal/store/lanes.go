@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -45,6 +46,11 @@ type lanes struct {
 }
 
 func (l *lanes) stop() {}
+
+// on is lanes whose transactions run on connections of their own.
+func (l *lanes) on(db *sql.DB) *lanes {
+	return &lanes{db: db, clock: l.clock, origin: uuid.NewString(), patience: l.patience, onCommit: l.onCommit, notify: l.notify}
+}
 
 func (l *lanes) do(ctx context.Context, fn func(*Tx) error, c company) error {
 	return l.doAhead(ctx, Ahead{}, fn, c)

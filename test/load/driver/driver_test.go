@@ -8,16 +8,31 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/jobtype"
 	"flamenco.farm/internal/manager"
 	"flamenco.farm/test/load/bare"
 	"flamenco.farm/test/load/measure"
 	"flamenco.farm/test/load/prepare"
 )
+
+// TestMain lets the test program be the processes that a Manager starts, as flamenco-manager is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "__compile":
+			os.Exit(jobtype.ChildMain(os.Stdin, os.Stdout))
+		case manager.OperationArg:
+			os.Exit(manager.OperationMain(os.Stdin, os.Stdout, os.Stderr, nil))
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // tasks is how many the databases of these tests hold.
 const tasks = 40
