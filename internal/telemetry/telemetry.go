@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package telemetry owns how the programs write their log: where to, in which form and from which level on.
-// It must not know what is being logged, nor any other package of the project.
+// Package telemetry owns how the programs tell of themselves: their log, with where to, in which form and from which level
+// on; their metrics, in the format of Prometheus; their profiles. It must not know what is logged or measured, nor any
+// other package of the project.
 package telemetry
 
 import (
