@@ -45,6 +45,8 @@ type group struct {
 	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
 	onCommit func([]farm.Change)
 	wanted   func(farm.ChangeKind) bool
+	observe  func(transactions int, took time.Duration)
+	usage    *usage
 	queue    chan *entry
 	quit     chan struct{}
 	ended    chan struct{}
@@ -57,6 +59,7 @@ type entry struct {
 	company company
 	since   time.Time
 	changes []farm.Change
+	ended   outcomes
 	err     error
 	done    chan struct{}
 }
@@ -64,8 +67,8 @@ type entry struct {
 func newGroup(s *Store, opts Options) *group {
 	g := &group{
 		db: s.write, q: s.writes, claims: s.claims, member: s.member, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
-		wanted: opts.Wanted,
-		queue:  make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
+		wanted: opts.Wanted, observe: opts.Observe, usage: &s.usage,
+		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go g.run()
 	return g
@@ -132,6 +135,7 @@ func (g *group) begin() *sql.Tx {
 			g.drop(func(*entry) error { return fmt.Errorf("beginning a transaction: %w", err) })
 			return nil
 		}
+		g.usage.retries.Add(1)
 		g.takeQueued(maxEntries)
 		g.drop(func(e *entry) error {
 			if time.Since(e.since) >= g.busy {
@@ -196,12 +200,16 @@ func (g *group) commit(tx *sql.Tx) {
 		if broken != nil && e.err == nil {
 			e.err = broken
 		}
+		g.usage.add(e.ended, e.err)
 		if e.err == nil {
 			changes = append(changes, e.changes...)
 		}
 	}
 	if len(changes) > 0 {
 		g.onCommit(changes)
+	}
+	if len(members) > 0 {
+		g.observe(len(members), time.Since(start))
 	}
 	for _, e := range members {
 		close(e.done)
@@ -256,7 +264,7 @@ func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) er
 	}
 	t := &Tx{ctx: ctx, q: q, db: tx, claims: g.claims, now: time.Now().UTC().Truncate(time.Microsecond), wanted: g.wanted}
 	e.err = callSafely(e.fn, t)
-	e.changes = t.changes
+	e.changes, e.ended = t.changes, t.done
 	switch {
 	case e.err != nil && (first || isStorage(e.err)):
 		return e.err

@@ -20,6 +20,9 @@ func (tx *Tx) EndAttempt(t *Task, outcome farm.Outcome, reason string, exitCode 
 	if err := tx.q.CloseAttempt(tx.ctx, end); err != nil {
 		return err
 	}
+	if t.stored.status == farm.TaskActive || outcome == farm.OutcomeCompleted || outcome == farm.OutcomeFailed {
+		tx.done.count(outcome, 1)
+	}
 	if t.stored.status != farm.TaskActive && outcome != farm.OutcomeLost {
 		if err := tx.q.ReopenedAttempt(tx.ctx, query.ReopenedAttemptParams(end)); err != nil {
 			return err

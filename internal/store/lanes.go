@@ -42,6 +42,8 @@ type lanes struct {
 	patience time.Duration // how long a call waits for a database that is away
 	onCommit func([]farm.Change)
 	notify   func()
+	observe  func(transactions int, took time.Duration)
+	usage    *usage
 	number   atomic.Int64 // of the last event
 }
 
@@ -71,8 +73,12 @@ func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c comp
 		cancel()
 		again := isRetryable(err) || (isAway(err) && !errors.Is(err, errUnknown))
 		if err == nil || !again || time.Since(start) > l.patience {
+			if err != nil {
+				l.usage.undone.Add(1)
+			}
 			return wrap(err)
 		}
+		l.usage.retries.Add(1)
 		if err := pause(ctx, wait/2+rand.N(wait)); err != nil {
 			return err
 		}
@@ -83,6 +89,7 @@ func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c comp
 var errUnknown = errors.New("the connection to the database was lost, and it does not say whether the change was made")
 
 func (l *lanes) once(ctx context.Context, a Ahead, fn func(*Tx) error) error {
+	start := time.Now()
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
@@ -113,6 +120,8 @@ func (l *lanes) once(ctx context.Context, a Ahead, fn func(*Tx) error) error {
 			return err
 		}
 	}
+	l.usage.commit(t.done)
+	l.observe(1, time.Since(start))
 	if len(t.changes) > 0 {
 		l.onCommit(t.changes)
 		l.notify()

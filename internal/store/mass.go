@@ -81,10 +81,12 @@ func (s slice) endAttempts() error {
 	if err != nil {
 		return err
 	}
-	return s.tx.q.SliceCloseAttempts(s.tx.ctx, query.SliceCloseAttemptsParams{
+	closed, err := s.tx.q.SliceCloseAttempts(s.tx.ctx, query.SliceCloseAttemptsParams{
 		JobID: s.job.id, After: s.after, Upto: s.upto, EndedAt: s.tx.stamp(),
 		Outcome: string(farm.OutcomeCanceled), Reason: s.why.Reason,
 	})
+	s.tx.done.count(farm.OutcomeCanceled, closed)
+	return err
 }
 
 func (s slice) reopenDependants() error {

@@ -48,6 +48,10 @@ type Options struct {
 	// WALLimit is from which size on the write-ahead log is emptied, in bytes; 0 = 64 MiB.
 	WALLimit int64
 
+	// Observe hears of each commit how many transactions of callers were in it, and how long it took from its beginning.
+	// It must not block. nil = nobody wants to know.
+	Observe func(transactions int, took time.Duration)
+
 	migrations fs.FS // nil = those of the program; tests have others
 }
 
@@ -56,6 +60,8 @@ type Store struct {
 	write, read *sql.DB
 	reads       *query.Queries
 	writer      transactions // nil = open for reading only
+	usage       usage
+	schema      int64 // its version
 	log         *slog.Logger
 	opts        Options
 	close       func() error
@@ -93,6 +99,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.OnRemote == nil {
 		opts.OnRemote = opts.OnCommit
 	}
+	if opts.Observe == nil {
+		opts.Observe = func(int, time.Duration) {}
+	}
 	if opts.WALLimit == 0 {
 		opts.WALLimit = walLimit
 	}
@@ -103,6 +112,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	if err := open(ctx, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", NameOf(opts.Database), explain(opts.Database, err)), s.closePools())
+	}
+	var err error
+	if s.schema, err = schemaVersion(ctx, s.read); err != nil {
+		s.writer.stop()
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", NameOf(opts.Database), err), s.closePools())
 	}
 	s.close = sync.OnceValue(func() error {
 		s.writer.stop()
@@ -132,6 +146,7 @@ func (s *Store) openPostgres(ctx context.Context, opts Options) (err error) {
 	s.events = newFollower(opts, s)
 	s.writer = &lanes{
 		db: s.write, clock: s.clock, origin: s.events.origin, patience: opts.BusyTimeout, onCommit: opts.OnCommit, notify: s.events.committed,
+		observe: opts.Observe, usage: &s.usage,
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type Tx struct {
 	now     time.Time
 	changes []farm.Change
 	wanted  func(farm.ChangeKind) bool
+	done    outcomes // attempts that it ended
 }
 
 // runner is how a transaction runs statements that sqlc does not make.

@@ -29,13 +29,14 @@ const (
 
 // walWatch notices when the write-ahead log has grown too large.
 type walWatch struct {
-	path  string
-	limit int64
-	grown chan struct{}
+	database string
+	path     string
+	limit    int64
+	grown    chan struct{}
 }
 
 func newWALWatch(opts Options) *walWatch {
-	return &walWatch{path: opts.Database + "-wal", limit: opts.WALLimit, grown: make(chan struct{}, 1)}
+	return &walWatch{database: opts.Database, path: opts.Database + "-wal", limit: opts.WALLimit, grown: make(chan struct{}, 1)}
 }
 
 func (w *walWatch) size() int64 {

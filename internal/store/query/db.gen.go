@@ -96,6 +96,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countMarkedJobsStmt, err = db.PrepareContext(ctx, countMarkedJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query CountMarkedJobs: %w", err)
 	}
+	if q.countOpenOperationsStmt, err = db.PrepareContext(ctx, countOpenOperations); err != nil {
+		return nil, fmt.Errorf("error preparing query CountOpenOperations: %w", err)
+	}
+	if q.countReadyStmt, err = db.PrepareContext(ctx, countReady); err != nil {
+		return nil, fmt.Errorf("error preparing query CountReady: %w", err)
+	}
+	if q.countTasksToDoStmt, err = db.PrepareContext(ctx, countTasksToDo); err != nil {
+		return nil, fmt.Errorf("error preparing query CountTasksToDo: %w", err)
+	}
 	if q.countWorkerFailuresStmt, err = db.PrepareContext(ctx, countWorkerFailures); err != nil {
 		return nil, fmt.Errorf("error preparing query CountWorkerFailures: %w", err)
 	}
@@ -275,6 +284,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.locksOfStmt, err = db.PrepareContext(ctx, locksOf); err != nil {
 		return nil, fmt.Errorf("error preparing query LocksOf: %w", err)
+	}
+	if q.longestReadyStmt, err = db.PrepareContext(ctx, longestReady); err != nil {
+		return nil, fmt.Errorf("error preparing query LongestReady: %w", err)
 	}
 	if q.lostOperationsStmt, err = db.PrepareContext(ctx, lostOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query LostOperations: %w", err)
@@ -599,6 +611,21 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countMarkedJobsStmt: %w", cerr)
 		}
 	}
+	if q.countOpenOperationsStmt != nil {
+		if cerr := q.countOpenOperationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countOpenOperationsStmt: %w", cerr)
+		}
+	}
+	if q.countReadyStmt != nil {
+		if cerr := q.countReadyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countReadyStmt: %w", cerr)
+		}
+	}
+	if q.countTasksToDoStmt != nil {
+		if cerr := q.countTasksToDoStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countTasksToDoStmt: %w", cerr)
+		}
+	}
 	if q.countWorkerFailuresStmt != nil {
 		if cerr := q.countWorkerFailuresStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countWorkerFailuresStmt: %w", cerr)
@@ -897,6 +924,11 @@ func (q *Queries) Close() error {
 	if q.locksOfStmt != nil {
 		if cerr := q.locksOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing locksOfStmt: %w", cerr)
+		}
+	}
+	if q.longestReadyStmt != nil {
+		if cerr := q.longestReadyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing longestReadyStmt: %w", cerr)
 		}
 	}
 	if q.lostOperationsStmt != nil {
@@ -1292,6 +1324,9 @@ type Queries struct {
 	countJobsByStatusStmt      *sql.Stmt
 	countLocksStmt             *sql.Stmt
 	countMarkedJobsStmt        *sql.Stmt
+	countOpenOperationsStmt    *sql.Stmt
+	countReadyStmt             *sql.Stmt
+	countTasksToDoStmt         *sql.Stmt
 	countWorkerFailuresStmt    *sql.Stmt
 	countWorkersByStatusStmt   *sql.Stmt
 	deleteBlockStmt            *sql.Stmt
@@ -1352,6 +1387,7 @@ type Queries struct {
 	lockTaskByIDStmt           *sql.Stmt
 	lockWorkerStmt             *sql.Stmt
 	locksOfStmt                *sql.Stmt
+	longestReadyStmt           *sql.Stmt
 	lostOperationsStmt         *sql.Stmt
 	managersStmt               *sql.Stmt
 	managersAreGoneStmt        *sql.Stmt
@@ -1448,6 +1484,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countJobsByStatusStmt:      q.countJobsByStatusStmt,
 		countLocksStmt:             q.countLocksStmt,
 		countMarkedJobsStmt:        q.countMarkedJobsStmt,
+		countOpenOperationsStmt:    q.countOpenOperationsStmt,
+		countReadyStmt:             q.countReadyStmt,
+		countTasksToDoStmt:         q.countTasksToDoStmt,
 		countWorkerFailuresStmt:    q.countWorkerFailuresStmt,
 		countWorkersByStatusStmt:   q.countWorkersByStatusStmt,
 		deleteBlockStmt:            q.deleteBlockStmt,
@@ -1508,6 +1547,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lockTaskByIDStmt:           q.lockTaskByIDStmt,
 		lockWorkerStmt:             q.lockWorkerStmt,
 		locksOfStmt:                q.locksOfStmt,
+		longestReadyStmt:           q.longestReadyStmt,
 		lostOperationsStmt:         q.lostOperationsStmt,
 		managersStmt:               q.managersStmt,
 		managersAreGoneStmt:        q.managersAreGoneStmt,

@@ -17,7 +17,7 @@ FROM tasks t
 WHERE t.job_id = @job_id AND t.index_in_job > CAST(@after AS BIGINT) AND t.index_in_job <= CAST(@upto AS BIGINT)
 GROUP BY t.type, t.status, t.ready;
 
--- name: SliceCloseAttempts :exec
+-- name: SliceCloseAttempts :execrows
 UPDATE attempts SET ended_at = @ended_at, outcome = @outcome, reason = @reason
 WHERE ended_at = 0 AND task_id IN (SELECT t.id FROM tasks t
     WHERE t.job_id = @job_id AND t.index_in_job > CAST(@after AS BIGINT) AND t.index_in_job <= CAST(@upto AS BIGINT)

@@ -52,7 +52,7 @@ func (q *Queries) SliceActive(ctx context.Context, arg SliceActiveParams) ([]Sli
 	return items, nil
 }
 
-const sliceCloseAttempts = `-- name: SliceCloseAttempts :exec
+const sliceCloseAttempts = `-- name: SliceCloseAttempts :execrows
 UPDATE attempts SET ended_at = $1, outcome = $2, reason = $3
 WHERE ended_at = 0 AND task_id IN (SELECT t.id FROM tasks t
     WHERE t.job_id = $4 AND t.index_in_job > CAST($5 AS BIGINT) AND t.index_in_job <= CAST($6 AS BIGINT)
@@ -68,8 +68,8 @@ type SliceCloseAttemptsParams struct {
 	Upto    int64
 }
 
-func (q *Queries) SliceCloseAttempts(ctx context.Context, arg SliceCloseAttemptsParams) error {
-	_, err := q.exec(ctx, q.sliceCloseAttemptsStmt, sliceCloseAttempts,
+func (q *Queries) SliceCloseAttempts(ctx context.Context, arg SliceCloseAttemptsParams) (int64, error) {
+	result, err := q.exec(ctx, q.sliceCloseAttemptsStmt, sliceCloseAttempts,
 		arg.EndedAt,
 		arg.Outcome,
 		arg.Reason,
@@ -77,7 +77,10 @@ func (q *Queries) SliceCloseAttempts(ctx context.Context, arg SliceCloseAttempts
 		arg.After,
 		arg.Upto,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const sliceCloseSteps = `-- name: SliceCloseSteps :exec
