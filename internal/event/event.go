@@ -20,7 +20,18 @@ type Bus struct {
 	seq   int64
 
 	wanted atomic.Uint32 // the kinds that some feed listens to
+
+	published, lost atomic.Int64
 }
+
+// Stats counts events since the start.
+type Stats struct {
+	Published int64 // changes that somebody listens to
+	Lost      int64 // times that a feed was not read fast enough and gave up what waited
+}
+
+// Stats never waits.
+func (b *Bus) Stats() Stats { return Stats{Published: b.published.Load(), Lost: b.lost.Load()} }
 
 // Subscription wakes its owner when a change matches.
 type Subscription struct {
@@ -110,6 +121,7 @@ func (b *Bus) feed(changes []farm.Change) {
 			b.seq = time.Now().UnixMicro()
 		}
 		b.seq++
+		b.published.Add(1)
 		for _, f := range b.feeds {
 			if lost {
 				f.losesAll()

@@ -178,6 +178,7 @@ func (f *Feed) add(e *entry) {
 
 // lose gives up on everything that waits: whoever hears of it has to read everything again.
 func (f *Feed) lose() {
+	f.bus.lost.Add(1)
 	clear(f.waiting)
 	f.queue, f.bounded, f.lost = nil, 0, true
 }

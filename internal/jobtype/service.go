@@ -27,6 +27,8 @@ type Options struct {
 	MaxTasks    int           // 200,000
 	MaxOutput   int64         // bytes of JSON of all tasks: 256 MB
 	Executable  string        // the program that runs ChildMain: os.Executable()
+	// Observe hears how long each Compile took and how it ended. It must not block. nil = nobody wants to know.
+	Observe func(took time.Duration, err error)
 }
 
 // Service knows the job types and compiles submissions. Its methods may be called from several goroutines, whether or
@@ -61,6 +63,9 @@ func New(opts Options) (*Service, error) {
 	}
 	if opts.MaxOutput == 0 {
 		opts.MaxOutput = 256_000_000
+	}
+	if opts.Observe == nil {
+		opts.Observe = func(time.Duration, error) {}
 	}
 	if opts.Executable == "" {
 		exe, err := os.Executable()
@@ -100,6 +105,13 @@ func (s *Service) Type(ctx context.Context, name string) (Type, error) {
 // Compile checks a submission and lets its job type's script make tasks of it. All that is wrong with the submission or
 // the script is a *farm.Error: farm.CodePrecondition for an old type etag, farm.CodeInvalid for everything else.
 func (s *Service) Compile(ctx context.Context, sub Submission) (farm.NewJob, error) {
+	began := time.Now()
+	job, err := s.compile(ctx, sub)
+	s.opts.Observe(time.Since(began), err)
+	return job, err
+}
+
+func (s *Service) compile(ctx context.Context, sub Submission) (farm.NewJob, error) {
 	lib, err := s.library(ctx)
 	if err != nil {
 		return farm.NewJob{}, err

@@ -15,6 +15,12 @@ import (
 // Claim gives the worker a task, waiting for one until the request hold is over, something is asked of the worker, or
 // ctx ends. A worker that has a task it does not say it is running gets that one again: a lost answer costs nothing.
 func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Claim, error) {
+	c, err := s.claim(ctx, r)
+	s.counts.claims[claimAnswer(c, err)].Add(1)
+	return c, err
+}
+
+func (s *Service) claim(ctx context.Context, r ClaimRequest) (Claim, error) {
 	// Subscribed first, so that work that comes between the try and the wait is not missed.
 	sub := s.Bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeWork || isWorker(c, r.WorkerID) })
 	defer sub.Close()
@@ -22,10 +28,14 @@ func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Claim, error) {
 	defer hold.Stop()
 	renew := time.NewTicker(max(s.WorkerTimeout/3, time.Millisecond))
 	defer renew.Stop()
-	for {
+	for first := true; ; first = false {
 		try, err := s.tryClaim(ctx, r)
 		if err != nil || try.Assignment != nil || try.Requested != nil {
 			return try.Claim, err
+		}
+		if first {
+			s.counts.held.Add(1)
+			defer s.counts.held.Add(-1)
 		}
 		sub.Narrow(func(c farm.Change) bool { return try.couldTake(c) || isWorker(c, r.WorkerID) })
 		select {

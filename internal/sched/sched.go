@@ -62,6 +62,7 @@ type Service struct {
 
 	planned   chan struct{}          // a sleep schedule was set
 	suspended atomic.Pointer[string] // why nothing is handed out, nil = it is
+	counts    counters
 }
 
 // New makes a Service on an open store.

@@ -16,15 +16,21 @@ import (
 // CodeNotAssigned. A report that comes again changes nothing. A status that comes too late, because the task was
 // canceled, requeued or finished meanwhile, is ignored with CodeConflict, its log kept.
 func (s *Service) Update(ctx context.Context, u Update) error {
+	repeated, err := s.takeUpdate(ctx, u)
+	s.counts.updates[updateAnswer(repeated, err)].Add(1)
+	return err
+}
+
+func (s *Service) takeUpdate(ctx context.Context, u Update) (repeated bool, err error) {
 	if err := u.check(); err != nil {
-		return err
+		return false, err
 	}
 	lock := s.logLock(u.TaskID)
 	lock.Lock()
 	kept, err := s.keepLog(ctx, u)
 	lock.Unlock()
 	if err != nil {
-		return err
+		return false, err
 	}
 	var after aftermath
 	err = s.store.DoAhead(ctx, store.Ahead{WorkerID: u.WorkerID, TaskID: u.TaskID}, func(tx *store.Tx) error {
@@ -32,9 +38,9 @@ func (s *Service) Update(ctx context.Context, u Update) error {
 		return s.update(tx, u, kept, &after)
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.finish(ctx, after)
+	return after.repeated, s.finish(ctx, after)
 }
 
 // aftermath is what remains to be done after the commit of an update.
@@ -45,6 +51,8 @@ type aftermath struct {
 	line   string     // for the task log
 	log    farm.LogID // which one
 	ended  bool       // with this update the attempt has ended
+
+	repeated bool // it had been taken before
 }
 
 func (s *Service) finish(ctx context.Context, a aftermath) error {
@@ -121,6 +129,7 @@ func (s *Service) update(tx *store.Tx, u Update, kept keptLog, after *aftermath)
 		return err
 	}
 	if u.seenBefore(t) {
+		after.repeated = true
 		return nil
 	}
 	j, err := tx.Job(t.JobID)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/eclipse/paho.golang/autopaho"
@@ -51,6 +52,24 @@ type Client struct {
 	broker  *url.URL
 	feed    *event.Feed
 	waiting *waiting
+	up      atomic.Bool
+}
+
+// Stats is what the broker was told since the start.
+type Stats struct {
+	Told      int64 // messages that the broker has
+	Dropped   int64 // messages that were given up
+	Waiting   int   // messages that the broker has not got yet
+	Connected bool
+}
+
+// Stats is cheap.
+func (c *Client) Stats() Stats {
+	c.waiting.mu.Lock()
+	defer c.waiting.mu.Unlock()
+	stats := c.waiting.stats
+	stats.Waiting, stats.Connected = len(c.waiting.packets), c.up.Load()
+	return stats
 }
 
 // kinds is what brokers are told: everything but the logs of tasks.
@@ -142,9 +161,11 @@ func (c *Client) config() autopaho.ClientConfig {
 			return c.ReconnectAfter
 		},
 		OnConnectionUp: func(*autopaho.ConnectionManager, *paho.Connack) {
+			c.up.Store(true)
 			c.Log.Info("connected to the MQTT broker", "broker", address)
 		},
 		OnConnectionDown: func() bool {
+			c.up.Store(false)
 			c.Log.Warn("the connection to the MQTT broker is lost", "broker", address)
 			return true
 		},

@@ -21,6 +21,7 @@ type waiting struct {
 	mu      sync.Mutex
 	packets []*packet
 	dropped bool
+	stats   Stats
 	filled  chan struct{} // closed while there is something
 	empty   chan struct{} // closed while there is nothing
 }
@@ -62,6 +63,7 @@ func (w *waiting) Enqueue(message io.Reader) error {
 			w.log.Warn("the MQTT broker does not take events fast enough, or is away: the oldest are dropped", "waiting", w.limit)
 		}
 		w.packets = w.packets[1:]
+		w.stats.Dropped++
 	}
 	w.packets = append(w.packets, &packet{from: w, data: data})
 	return nil
@@ -95,21 +97,30 @@ func (p *packet) Reader() (io.Reader, error) { return bytes.NewReader(p.data), n
 func (p *packet) Leave() error { return nil }
 
 // Quarantine gives up a message that cannot be sent.
-func (p *packet) Quarantine() error { return p.Remove() }
+func (p *packet) Quarantine() error {
+	p.takeOut(&p.from.stats.Dropped)
+	return nil
+}
 
 // Remove takes the message out, unless it had to make room for others while it was sent.
 func (p *packet) Remove() error {
+	p.takeOut(&p.from.stats.Told)
+	return nil
+}
+
+// takeOut adds one to what counts what became of the message.
+func (p *packet) takeOut(counted *int64) {
 	w := p.from
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.packets) == 0 || w.packets[0] != p {
-		return nil
+		return
 	}
+	*counted++
 	w.packets = w.packets[1:]
 	if len(w.packets) == 0 {
 		w.dropped = false
 		w.filled = make(chan struct{})
 		close(w.empty)
 	}
-	return nil
 }

@@ -191,6 +191,12 @@ func (c *client) flushed(ctx context.Context) {
 	}
 }
 
+func (c *client) isUpgraded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.upgraded
+}
+
 func (c *client) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

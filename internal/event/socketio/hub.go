@@ -4,6 +4,7 @@ package socketio
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"flamenco.farm/internal/event"
 )
@@ -13,6 +14,8 @@ import (
 type hub struct {
 	mu    sync.RWMutex
 	rooms map[string]map[*client]struct{}
+
+	told, tooSlow atomic.Int64
 }
 
 func (h *hub) join(c *client, room string) {
@@ -72,15 +75,22 @@ func (h *hub) tell(m event.Message) {
 	}
 	packet := eventPacket(m.Name, m.Data)
 	var slow []*client
+	told := int64(0)
 	h.mu.RLock()
 	for i, room := range rooms {
 		for c := range h.rooms[room] {
-			if !c.inAny(rooms[:i]) && !c.queue(packet) {
+			switch {
+			case c.inAny(rooms[:i]):
+			case c.queue(packet):
+				told++
+			default:
 				slow = append(slow, c)
 			}
 		}
 	}
 	h.mu.RUnlock()
+	h.told.Add(told)
+	h.tooSlow.Add(int64(len(slow)))
 	for _, c := range slow {
 		c.close("it reads too slowly")
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flamenco.farm/internal/event"
@@ -53,6 +54,29 @@ type Server struct {
 	clients    map[string]*client // by session id
 	stopping   bool
 	websockets sync.WaitGroup // which no HTTP server waits for
+
+	refused atomic.Int64
+}
+
+// Stats is who listens, and what they were told since the start.
+type Stats struct {
+	Websocket, Polling int   // clients that are connected now
+	Told               int64 // events, once for each client that got them
+	TooSlow            int64 // clients that were cut off because they did not read
+	Refused            int64 // clients for whom there was no room
+}
+
+// Stats is cheap.
+func (s *Server) Stats() Stats {
+	stats := Stats{Told: s.hub.told.Load(), TooSlow: s.hub.tooSlow.Load(), Refused: s.refused.Load()}
+	for _, c := range s.all() {
+		if c.isUpgraded() {
+			stats.Websocket++
+		} else {
+			stats.Polling++
+		}
+	}
+	return stats
 }
 
 // events is what clients can subscribe to.
@@ -141,6 +165,7 @@ func (s *Server) add(r *http.Request, protocol int) (*client, error) {
 	case stopping:
 		return nil, errStopping
 	case full:
+		s.refused.Add(1)
 		return nil, errFull
 	}
 	if first {
