@@ -40,6 +40,7 @@ type Config struct {
 	WorkerTimeout          time.Duration
 	TimeoutGrace           time.Duration
 	TaskRequestHold        time.Duration
+	ShutdownDelay          time.Duration // 0 = none
 	BlocklistThreshold     int
 	TaskFailAfterSoftFails int
 	JobCompiler            JobCompiler

@@ -60,6 +60,8 @@ var settings = []setting{
 		func(c *Config) *time.Duration { return &c.TimeoutGrace }, 0, 1000*time.Hour),
 	live(duration("task_request_hold", "How long a Worker's request waits for a task to appear; stay below the limit of proxies in between.",
 		func(c *Config) *time.Duration { return &c.TaskRequestHold }, 0, 10*time.Minute)),
+	duration("shutdown_delay", "When the Manager is told to stop it says at /readyz that it is not ready, and answers for this long before its port closes. Behind a balancer: 5s, or as long as that takes to notice.",
+		func(c *Config) *time.Duration { return &c.ShutdownDelay }, 0, 10*time.Minute),
 	live(number("blocklist_threshold", "After this many failures a Worker gets no more tasks of that type of the job.",
 		func(c *Config) *int { return &c.BlocklistThreshold }, 1, 1_000_000)),
 	live(number("task_fail_after_softfail_count", "After this many Workers failed at it, a task is failed.",

@@ -83,6 +83,14 @@ func (e *events) run(ctx context.Context) error {
 	return err
 }
 
+// mqttStats is what the broker was told; nothing if there is none.
+func (e *events) mqttStats() mqtt.Stats {
+	if e.mqtt == nil {
+		return mqtt.Stats{}
+	}
+	return e.mqtt.Stats()
+}
+
 // lastRendered tells that a job has a new picture.
 func (e *events) lastRendered(jobID string, at preview.Info) {
 	e.bus.Announce(farm.Change{

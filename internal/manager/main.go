@@ -50,7 +50,7 @@ type commandLine struct {
 	version     bool
 	writeConfig bool
 	setUp       bool
-	profiling   bool
+	profiles    string
 	instead     []string // the subcommand that a flag of Flamenco 3 stands for
 }
 
@@ -93,7 +93,7 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	flags.BoolVar(&cmd.writeConfig, "write-config", false, "write a configuration file that explains every setting, and exit")
 	flags.BoolVar(&cmd.setUp, "setup-assistant", false, "offer the setup assistant, also when there is a configuration already")
 	flags.DurationVar(&cmd.delay, "delay", 0, "wait for this `TIME`, such as 10s, before starting")
-	flags.BoolVar(&cmd.profiling, "pprof", false, "serve profiles of the Manager at /debug/pprof/")
+	flags.StringVar(&cmd.profiles, "pprof", "", telemetry.ProfilesUsage)
 	show := flags.Bool("shaman-gc-show", false, "the same as the subcommand shaman gc -dry-run")
 	collect := flags.Bool("shaman-gc-delete", false, "the same as the subcommand shaman gc")
 	flags.Usage = func() {
@@ -102,7 +102,7 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 		fmt.Fprint(output, "Flags:\n")
 		flags.PrintDefaults()
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(telemetry.WithProfilesAddress(args)); err != nil {
 		return cmd, err
 	}
 	switch {
@@ -117,6 +117,8 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case cmd.delay < 0:
 		err = fmt.Errorf("-delay %s is less than no time", cmd.delay)
+	case cmd.profiles != "":
+		err = telemetry.CheckProfilesAddress(cmd.profiles)
 	}
 	if err != nil {
 		fmt.Fprintln(output, "flamenco-manager:", err)
@@ -141,7 +143,7 @@ func run(ctx context.Context, cmd commandLine, env []string, log *slog.Logger) e
 		return nil
 	}
 	src := config.Sources{Path: cmd.config, Env: env, ExecutableDir: filepath.Dir(executable), SetUp: cmd.setUp}
-	return runAgain(ctx, src, Options{Log: log, ScriptsDir: jobtype.DefaultScriptsDir(), Executable: executable, Profiling: cmd.profiling})
+	return runAgain(ctx, src, Options{Log: log, ScriptsDir: jobtype.DefaultScriptsDir(), Executable: executable, Profiles: cmd.profiles})
 }
 
 // wait lets time pass before the start, so that a network or a disk can come up first. It is false if ctx ended meanwhile.

@@ -11,11 +11,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/config"
@@ -30,11 +27,9 @@ import (
 	"flamenco.farm/internal/shaman"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
+	"flamenco.farm/internal/telemetry"
 	"flamenco.farm/internal/version"
 )
-
-// stopTime is how long requests may take to finish after the Manager was told to stop.
-const stopTime = 5 * time.Second
 
 // Options is what a Manager is made of.
 type Options struct {
@@ -51,8 +46,8 @@ type Options struct {
 	Executable string
 	// OnListen hears the address once requests are answered; nil = nobody wants to know.
 	OnListen func(net.Addr)
-	// Profiling serves /debug/pprof/.
-	Profiling bool
+	// Profiles is the address, of this machine alone, at which profiles of the Manager are served; "" = nowhere.
+	Profiles string
 }
 
 // Manager is a farm's Manager.
@@ -106,11 +101,11 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	if uploads != nil {
 		jobsFolder = shaman.JobsFolder(cfg.SharedStorage)
 	}
-	bus := &event.Bus{}
+	bus, measures, life := &event.Bus{}, newMetrics(), newLife()
 	others := newRelay(bus, logs, m.opts.Log)
 	db, err := store.Open(ctx, store.Options{
 		Database: cfg.Database, Durability: store.Durability(cfg.Durability), Log: m.opts.Log, OnCommit: bus.Publish,
-		OnRemote: others.hear, Wanted: bus.Wanted,
+		OnRemote: others.hear, Wanted: bus.Wanted, Observe: measures.commit,
 	})
 	if err != nil {
 		return err
@@ -126,6 +121,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	types, err := jobtype.New(jobtype.Options{
 		ScriptsDir: m.opts.ScriptsDir, Executable: m.opts.Executable, Log: m.opts.Log,
 		TimeLimit: cfg.JobCompiler.TimeLimit, MemoryLimit: int64(cfg.JobCompiler.MemoryLimit), MaxTasks: cfg.JobCompiler.MaxTasks,
+		Observe: measures.compilation,
 	})
 	if err != nil {
 		return err
@@ -170,7 +166,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	others.previews, others.tell = previews, events.lastRendered
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
-		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Blobs: kept.shared(), Shaman: uploads, Profiling: m.opts.Profiling,
+		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Blobs: kept.shared(), Shaman: uploads,
 		Description: description,
 		Operations:  operations, Maintenance: keeper, Admin: admin,
 		ExportFarm: func(ctx context.Context, to io.Writer) error {
@@ -180,10 +176,15 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		ImportFarm: imports.Import,
 		FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
+		Checks:   checks(db, files), Metrics: measures.Handler(m.opts.Log), Observe: measures.request,
 	})
 	if err != nil {
 		return err
 	}
+	measures.read(measured{
+		counts: &countsCache{count: db.Counts, log: m.opts.Log}, db: db, sched: scheduler, bus: bus, socketio: events.socketio,
+		mqtt: events.mqttStats, stopping: life.isStopping,
+	})
 	clean := retention{store: db, keep: cfg.Retention.Jobs, start: start, enter: keeper.Enter, log: m.opts.Log}
 	care := &databaseCare{
 		db: db, period: cfg.DatabaseCheckPeriod, log: m.opts.Log,
@@ -191,17 +192,22 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
 	parts := []func(context.Context) error{
-		keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, events.run, others.run, m.untilRestart, m.sweep(kept),
+		keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, others.run, m.untilRestart, m.sweep(kept),
 		sweepImports(files, m.opts.Log), afterImport(bus, workers.ForgetAll, scheduler.LookAgain),
 	}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
 	}
+	if m.opts.Profiles != "" {
+		parts = append(parts, func(ctx context.Context) error {
+			return telemetry.ServeProfiles(ctx, m.opts.Profiles, m.opts.Log, nil)
+		})
+	}
 	started := func(address net.Addr) error {
 		keeper.Listens(addresses(address))
 		return writeAdminToken(files, admin)
 	}
-	return m.runParts(ctx, handler, events.told, started, parts...)
+	return m.runParts(ctx, life, measures.counted(handler), events, started, parts...)
 }
 
 // makeSharedStorage makes the folder when only its last part is missing: a mistyped path should not grow a tree.
@@ -213,61 +219,6 @@ func makeSharedStorage(path string) error {
 		return fmt.Errorf("shared_storage_path: %w", err)
 	}
 	return nil
-}
-
-// runParts runs the server and the other parts until ctx ends or one of them fails. The server stays until told is
-// closed: clients that poll hear the Manager's last word over it. What started does happens once the address is ours: a
-// Manager that cannot start leaves nothing to one that runs.
-func (m *Manager) runParts(ctx context.Context, handler http.Handler, told <-chan struct{}, started func(net.Addr) error, parts ...func(context.Context) error) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", m.opts.Config.Listen)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", m.opts.Config.Listen, err)
-	}
-	if err := started(listener.Addr()); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range parts {
-		group.Go(func() error { return unlessStopped(ctx, run(ctx)) })
-	}
-	m.serve(ctx, group, listener, handler, told)
-	if m.opts.Config.Autodiscoverable {
-		advertiser := &discover.Advertiser{Addr: listener.Addr(), Version: version.Version, Log: m.opts.Log}
-		group.Go(func() error { return unlessStopped(ctx, advertiser.Run(ctx)) })
-	}
-	m.announce(listener.Addr())
-	return group.Wait()
-}
-
-// serve answers requests. When ctx ends, held requests are answered at once and the others may finish.
-func (m *Manager) serve(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler, told <-chan struct{}) {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		BaseContext: func(net.Listener) context.Context {
-			return httpapi.WithStop(context.WithoutCancel(ctx), ctx)
-		},
-		ErrorLog: slog.NewLogLogger(m.opts.Log.Handler(), slog.LevelDebug),
-	}
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving requests: %w", err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		<-told
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		if err := server.Shutdown(stopping); err != nil {
-			m.opts.Log.Warn("some requests did not finish in time", "error", err)
-			return server.Close()
-		}
-		return nil
-	})
 }
 
 // announce tells people and scripts where the Manager is.

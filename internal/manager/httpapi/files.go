@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/http/pprof"
 	"path"
 	"slices"
 	"strings"
@@ -197,12 +196,4 @@ func jobFileType(name string) string {
 		return "image/png"
 	}
 	return "application/octet-stream"
-}
-
-func mountProfiling(router chi.Router) {
-	router.HandleFunc("/debug/pprof/*", pprof.Index)
-	router.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	router.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	router.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	router.HandleFunc("/debug/pprof/trace", pprof.Trace)
 }

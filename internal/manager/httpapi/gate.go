@@ -29,6 +29,7 @@ type gate struct {
 	admin       auth.AdminToken
 	maintenance *maintenance.Keeper
 	operations  map[string]*operation // by method and route
+	other       *meter                // of what is no operation; nil = nobody wants to know
 }
 
 // call is what is known of a request beside its operation's parameters.
@@ -36,6 +37,7 @@ type call struct {
 	operation *operation // nil = not (yet) known
 	address   string
 	userAgent string
+	header    http.Header // of the answer
 }
 
 type callKey struct{}
@@ -52,14 +54,24 @@ func callOf(ctx context.Context) *call {
 func (g *gate) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		c := &call{address: clientAddress(r), userAgent: r.UserAgent()}
+		c := &call{address: clientAddress(r), userAgent: r.UserAgent(), header: w.Header()}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 		seen := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer g.logRequest(r, seen, start)
+		defer g.measureRequest(c, seen, start)
 		defer g.catch(seen, r)
 		setSecurityHeaders(seen.Header())
+		part(r.Context(), seen.Header())
 		next.ServeHTTP(seen, r)
 	})
+}
+
+func (g *gate) measureRequest(c *call, seen middleware.WrapResponseWriter, start time.Time) {
+	m := g.other
+	if c.operation != nil {
+		m = c.operation.meter
+	}
+	m.saw(seen.Status(), time.Since(start))
 }
 
 func (g *gate) logRequest(r *http.Request, seen middleware.WrapResponseWriter, start time.Time) {

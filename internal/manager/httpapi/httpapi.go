@@ -48,7 +48,6 @@ type Options struct {
 	Files     *os.Root      // the local storage, whose job folders are served
 	Blobs     blob.Store    // what is served before what is there; nil = there is none
 	Shaman    *shaman.Store // nil = switched off
-	Profiling bool          // serve /debug/pprof/
 	// Description is served to whoever found the Manager in the network, at discover.DescriptionPath; nil = it is not.
 	Description []byte
 
@@ -64,6 +63,10 @@ type Options struct {
 	// ExportFarm writes the whole farm; ImportFarm takes such a file and starts the operation that puts it in place.
 	ExportFarm func(ctx context.Context, to io.Writer) error
 	ImportFarm func(ctx context.Context, from io.Reader, erase string) (farm.Operation, error)
+
+	Checks  []Check                                 // what has to be well for the Manager to be ready
+	Metrics http.Handler                            // nil = there are none
+	Observe func(operation, status string) Observer // asked once for each; nil = nobody wants to know
 }
 
 // handlers answers the operations of the API, one method each.
@@ -83,6 +86,7 @@ func New(opts Options) (http.Handler, error) {
 	h := &handlers{Options: opts, turns: newTurns()}
 	gate := &gate{log: opts.Log, workers: opts.Workers, admin: opts.Admin, maintenance: opts.Maintenance, operations: doc.operations}
 
+	gate.measure(opts.Observe)
 	router := chi.NewRouter()
 	router.Use(middleware.GetHead) // whoever watches over a farm often asks for the head alone
 	router.NotFound(gate.answerUnknown("Not Found"))
@@ -90,10 +94,8 @@ func New(opts Options) (http.Handler, error) {
 	h.mountOperations(router, gate)
 	h.mountDocument(router, doc)
 	h.mountFiles(router)
+	h.mountHealth(router)
 	router.Handle(eventsPath, opts.Events)
-	if opts.Profiling {
-		mountProfiling(router)
-	}
 	compressed, err := compress(router)
 	if err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)
@@ -129,6 +131,13 @@ func untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
 		context.AfterFunc(stopping, cancel)
 	}
 	return ctx, cancel
+}
+
+// part asks the client of a request to make a new connection for its next one if the server of this one stops.
+func part(ctx context.Context, header http.Header) {
+	if stopped(ctx) {
+		header.Set("Connection", "close")
+	}
 }
 
 // stopped is whether the server of this request stops.

@@ -54,6 +54,7 @@ type operation struct {
 	streams    bool // the handler reads the body, which may be of any length
 	route      routers.Route
 	options    *openapi3filter.Options
+	meter      *meter // nil = nobody wants to know
 }
 
 func newDocument() (*document, error) {

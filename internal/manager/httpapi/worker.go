@@ -100,7 +100,7 @@ func (h *handlers) WorkerStateChanged(ctx context.Context, r api.WorkerStateChan
 	return api.WorkerStateChanged204Response{}, nil
 }
 
-// ScheduleTask holds the request until there is a task. Nothing is claimed once the client or the server goes away.
+// ScheduleTask holds the request until there is a task. Nothing is claimed once the client goes away or the server stops.
 func (h *handlers) ScheduleTask(ctx context.Context, r api.ScheduleTaskRequestObject) (api.ScheduleTaskResponseObject, error) {
 	if deref(r.Params.Slot) < 0 {
 		return nil, farm.Errorf(farm.CodeInvalid, "X-Flamenco-Slot: must not be negative")
@@ -112,6 +112,8 @@ func (h *handlers) ScheduleTask(ctx context.Context, r api.ScheduleTaskRequestOb
 	})
 	switch {
 	case err != nil && errors.Is(err, context.Canceled) && stopped(ctx):
+		// Every Worker asks again after 204, and has lost nothing; after anything else one of Flamenco 3 waits a minute.
+		part(ctx, callOf(ctx).header)
 		return api.ScheduleTask204Response{}, nil
 	case err != nil:
 		return nil, err
