@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"flamenco.farm/internal/event"
 )
 
@@ -50,6 +52,7 @@ type client struct {
 	upgraded  bool // it has taken over, or was there from the beginning
 	closed    bool
 	hangUp    func()
+	conn      *websocket.Conn // nil = it polls
 	silent    *time.Timer
 	beat      *time.Timer
 }

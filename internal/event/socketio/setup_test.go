@@ -158,12 +158,18 @@ func (c *client) write(packet string) {
 // isCut waits for the end of the connection.
 func (c *client) isCut() {
 	c.t.Helper()
+	_ = c.end() // however it ends
+}
+
+// end waits for the end of the connection, and returns how it ended.
+func (c *client) end() error {
+	c.t.Helper()
 	for {
 		if _, err := c.tryRead(); err != nil {
 			if c.t.Context().Err() != nil || strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
 				c.t.Errorf("the connection is still there: %v", err)
 			}
-			return
+			return err
 		}
 	}
 }

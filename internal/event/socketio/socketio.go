@@ -127,7 +127,21 @@ func (s *Server) part(ctx context.Context) {
 	for _, c := range s.all() {
 		c.flushed(ctx)
 	}
+	var goodbyes sync.WaitGroup
+	for _, c := range s.all() {
+		goodbyes.Go(c.goodbye)
+	}
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		goodbyes.Wait()
+	}()
+	select {
+	case <-said:
+	case <-ctx.Done():
+	}
 	s.closeAll("the Manager stops")
+	<-said
 	s.websockets.Wait()
 }
 

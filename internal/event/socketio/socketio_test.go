@@ -304,12 +304,24 @@ func TestTheLastWordArrivesBeforeTheConnectionEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := s.connect(4)
+	deaf := s.connect(3) // reads nothing, and must not make anybody wait
 	s.bus.Announce(farm.Change{Kind: farm.ChangeLifecycle, Now: farm.ManagerShutdown})
-	s.stop()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.stop()
+	}()
 	if got := c.read(); got != `42["/lifecycle",{"type":"manager-shutdown"}]` {
 		t.Errorf("heard %q", got)
 	}
-	c.isCut()
+	if err := c.end(); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the connection ended with %v, not with the word that the server goes away", err)
+	}
+	<-stopped
+	if n := s.sio.Stats(); n.Websocket+n.Polling != 0 || n.Told == 0 {
+		t.Errorf("after the end: %+v", n)
+	}
+	deaf.isCut()
 	if conn, err := s.dial(4); err == nil {
 		_ = conn.CloseNow()
 		t.Error("a client got into a server that has stopped")

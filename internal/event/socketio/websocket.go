@@ -41,7 +41,8 @@ func (s *Server) serveWebsocket(w http.ResponseWriter, r *http.Request, protocol
 		return
 	}
 	defer func() { _ = conn.CloseNow() }()
-	if c.setHangUp(func() { _ = conn.CloseNow() }) {
+	if c.setHangUp(hangUp(conn, line)) {
+		c.setConn(conn)
 		c.talk(conn, line)
 	}
 }
@@ -65,11 +66,37 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string) {
 	defer func() { _ = conn.CloseNow() }()
 	err = c.probe(r, conn)
 	c.endUpgrade(err == nil)
-	if err != nil || !c.setHangUp(func() { _ = conn.CloseNow() }) {
+	if err != nil || !c.setHangUp(hangUp(conn, line)) {
 		return
 	}
+	c.setConn(conn)
 	defer c.close("its websocket ended")
 	c.talk(conn, line)
+}
+
+// hangUp ends a websocket at once, also one that waits for the client to say goodbye.
+func hangUp(conn *websocket.Conn, line *line) func() {
+	return func() {
+		_ = line.Close()
+		_ = conn.CloseNow()
+	}
+}
+
+// goodbye ends a websocket in the words of its protocol, from which clients and proxies know that the server goes away and
+// that another one may answer. It waits for the client to say the same.
+func (c *client) goodbye() {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn != nil {
+		_ = conn.Close(websocket.StatusGoingAway, errStopping.Error()) // hung up on otherwise
+	}
+}
+
+func (c *client) setConn(conn *websocket.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = conn
 }
 
 func (c *client) probe(r *http.Request, conn *websocket.Conn) error {
