@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"time"
 
 	"flamenco.farm/internal/auth"
 	"flamenco.farm/internal/config"

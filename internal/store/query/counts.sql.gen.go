@@ -95,11 +95,11 @@ SELECT CAST(COALESCE(min(since), 0) AS BIGINT) AS since FROM (
     SELECT (SELECT t.updated_at FROM tasks t WHERE t.job_id = r.job_id AND t.type = r.task_type AND t.ready
         ORDER BY t.priority DESC, t.index_in_job LIMIT 1) AS since
     FROM (SELECT job_id, task_type FROM job_ready WHERE runnable AND ready_count > 0
-        ORDER BY job_id LIMIT CAST($1 AS BIGINT)) r) w
+        ORDER BY job_id + 0 LIMIT CAST($1 AS BIGINT)) r) w
 `
 
 // When the one of the tasks next in line that waits for longest last changed, 0 = none waits. Next in line are the best
-// ready tasks of each job and type, of the oldest jobs.
+// ready tasks of each job and type, of the oldest jobs. The + 0 keeps SQLite from reading the rows of jobs that have ended.
 func (q *Queries) LongestReady(ctx context.Context, n int64) (int64, error) {
 	row := q.queryRow(ctx, q.longestReadyStmt, longestReady, n)
 	var since int64

@@ -52,6 +52,7 @@ func Run(t *testing.T, open Open) {
 		{"log", logTests()},
 		{"last rendered", lastRenderedTests()},
 		{"export", exportTests()},
+		{"count", countTests()},
 	} {
 		for name, test := range s.tests {
 			t.Run(s.name+"/"+name, func(t *testing.T) {
