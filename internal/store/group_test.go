@@ -391,3 +391,38 @@ func TestCloseWaitsForTheWritesThatWereAskedFor(t *testing.T) {
 	}
 	wantTags(t, open(t, Options{Database: path}), "0", "1", "2", "3", "4", "5", "6", "7")
 }
+
+func TestWhoWantsToKnowHearsHowManyShareACommit(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var shared []int
+	began, release := make(chan struct{}), make(chan struct{})
+	s := open(t, Options{Observe: func(transactions int, took time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		shared = append(shared, transactions)
+		if took <= 0 {
+			t.Errorf("a commit took %s", took)
+		}
+	}})
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		_ = s.DoAlone(context.Background(), func(*Tx) error { // keeps the others waiting
+			close(began)
+			<-release
+			return nil
+		})
+	})
+	<-began
+	for range 3 {
+		writers.Go(func() { _ = s.Do(context.Background(), func(*Tx) error { return nil }) })
+	}
+	eventually(t, "three wait", func() bool { return len(s.group.queue) == 3 })
+	close(release)
+	writers.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(shared, []int{1, 3}) {
+		t.Errorf("commits of %v transactions", shared)
+	}
+}

@@ -67,6 +67,8 @@ type server struct {
 	storage string // the local storage
 	logs    *tasklog.Store
 	store   *store.Store
+	sched   *sched.Service
+	handler http.Handler
 	close   func() error // the store
 	ops     *operation.Service
 	keeper  *maintenance.Keeper
@@ -173,6 +175,7 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 	adjust(&apiOptions)
 	handler, err := httpapi.New(apiOptions)
 	must(err)
+	s.sched, s.handler = scheduler, handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.began <- r.URL.Path
 		defer func() { s.ended <- r.URL.Path }()
@@ -202,6 +205,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	leaves bool // the server closes the connection
 }
 
 // do sends a request and checks that the answer is one that the document allows.
@@ -243,7 +247,7 @@ func (s *server) try(ctx context.Context, r request) (answer, error) {
 		return answer{}, err
 	}
 	s.checkAnswer(req, resp, text)
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(text)}, nil
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(text), leaves: resp.Close}, nil
 }
 
 // checkAnswer compares an answer with the document; what is not in the document is not checked.
