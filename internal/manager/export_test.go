@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"flamenco.farm/internal/telemetry"
 )
 
 // DieAtFile is a file of the local storage that names the step at which operations are to be killed.
@@ -48,3 +50,10 @@ func RunAdmin(ctx context.Context, args []string, out io.Writer) int {
 
 // RunAgain is what Main does once it knows its options.
 var RunAgain = runAgain
+
+// DescribedMetrics are the metrics of a Manager by name.
+func DescribedMetrics() []telemetry.Metric {
+	m := newMetrics()
+	m.read(measured{})
+	return m.Declared()
+}
