@@ -199,7 +199,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	if m.opts.Profiles != "" {
 		parts = append(parts, func(ctx context.Context) error {
-			return telemetry.ServeProfiles(ctx, m.opts.Profiles, m.opts.Log, nil)
+			return telemetry.ServeProfiles(ctx, m.opts.Profiles, m.opts.Log)
 		})
 	}
 	started := func(address net.Addr) error {

@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -118,6 +119,13 @@ func (m *Metrics) Spread(metric Metric) func(labels ...string) (observe func(flo
 	m.registry.MustRegister(vec)
 	m.declare(metric)
 	return func(labels ...string) func(float64) { return vec.WithLabelValues(labels...).Observe }
+}
+
+// Serve answers Prometheus at an address of its own until ctx ends, for a program that has no other. The log tells it.
+func (m *Metrics) Serve(ctx context.Context, address string, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", m.Handler(log))
+	return serve(ctx, address, "metrics", "/metrics", mux, log)
 }
 
 // What one that asks for metrics may cost.

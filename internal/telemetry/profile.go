@@ -48,14 +48,10 @@ func CheckProfilesAddress(address string) error {
 	return nil
 }
 
-// ServeProfiles answers the Go tool pprof until ctx ends. listening hears the address; nil = nobody wants to know.
-func ServeProfiles(ctx context.Context, address string, log *slog.Logger, listening func(net.Addr)) error {
+// ServeProfiles answers the Go tool pprof until ctx ends. The log tells the address.
+func ServeProfiles(ctx context.Context, address string, log *slog.Logger) error {
 	if err := CheckProfilesAddress(address); err != nil {
 		return err
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("cannot serve profiles on %s: %w", address, err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -63,18 +59,24 @@ func ServeProfiles(ctx context.Context, address string, log *slog.Logger, listen
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return serve(ctx, address, "profiles", "/debug/pprof/", mux, log)
+}
+
+// serve answers requests at an address of its own until ctx ends; what is in the making then is nobody's loss.
+func serve(ctx context.Context, address, what, path string, handler http.Handler, log *slog.Logger) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot serve %s on %s: %w", what, address, err)
+	}
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: handler, ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
-	stopped := context.AfterFunc(ctx, func() { _ = server.Close() }) // a profile in the making is nobody's loss
+	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopped()
-	log.Info("profiles are served", "url", "http://"+listener.Addr().String()+"/debug/pprof/")
-	if listening != nil {
-		listening(listener.Addr())
-	}
+	log.Info(what+" are served", "url", "http://"+listener.Addr().String()+path)
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving profiles: %w", err)
+		return fmt.Errorf("serving %s: %w", what, err)
 	}
 	return nil
 }

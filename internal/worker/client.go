@@ -216,4 +216,12 @@ func (c *client) silence() time.Duration {
 	return max(now.Sub(c.contact), now.Round(0).Sub(c.contact.Round(0)))
 }
 
+// lastContact is how long ago the last accepted call was begun, if there was one.
+func (c *client) lastContact() (silence time.Duration, met bool) {
+	c.mu.Lock()
+	met = !c.contact.IsZero()
+	c.mu.Unlock()
+	return c.silence(), met
+}
+
 func (c *client) close() { c.http.CloseIdleConnections() }

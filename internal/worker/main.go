@@ -43,6 +43,8 @@ type Flags struct {
 	FindManager     bool
 	Register        bool
 	RestartExitCode int // -1 = not given
+	Metrics         string
+	Profiles        string
 }
 
 // ParseFlags reads the command line; what is wrong with it has been written to stderr when it fails.
@@ -62,14 +64,22 @@ func ParseFlags(args []string, stderr io.Writer) (Flags, error) {
 	fs.BoolVar(&f.Register, "register", false, "register as a new Worker, even if this one is registered, and end")
 	fs.IntVar(&f.RestartExitCode, "restart-exit-code", -1,
 		"end with this `code` when the Manager asks for a restart; 0 = the Worker cannot restart")
+	fs.StringVar(&f.Metrics, "metrics", "", "serve figures for Prometheus at /metrics of this `ADDRESS`, such as :9101")
+	fs.StringVar(&f.Profiles, "pprof", "", telemetry.ProfilesUsage)
 	f.Flags.Register(fs)
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(telemetry.WithProfilesAddress(args)); err != nil {
 		return Flags{}, err
 	}
 	if fs.NArg() > 0 {
 		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
 		_, _ = fmt.Fprintln(stderr, err)
 		return Flags{}, err
+	}
+	if f.Profiles != "" {
+		if err := telemetry.CheckProfilesAddress(f.Profiles); err != nil {
+			_, _ = fmt.Fprintln(stderr, err)
+			return Flags{}, err
+		}
 	}
 	if f.RestartExitCode < -1 || f.RestartExitCode > 255 {
 		err := fmt.Errorf("-restart-exit-code: %d is not between 0 and 255", f.RestartExitCode)
@@ -164,6 +174,8 @@ func options(flags Flags, getenv func(string) string, log *slog.Logger) (Options
 		FlushOnly:       flags.Flush,
 		StopGrace:       config.StopGrace,
 		Log:             log,
+		Metrics:         flags.Metrics,
+		Profiles:        flags.Profiles,
 		Checks: Checks{
 			Readable: config.TaskChecks.Readable, Writable: config.TaskChecks.Writable, Limit: config.TaskChecks.Timeout,
 		},

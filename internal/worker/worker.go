@@ -47,6 +47,9 @@ type Options struct {
 	Checks          Checks
 	Log             *slog.Logger
 
+	Metrics  string // the address at which metrics are served; "" = nowhere
+	Profiles string // the address, of this machine alone, at which profiles are served; "" = nowhere
+
 	// StopGrace is how long the running task may go on when Run's context ends, so that it can end too. 0 = it goes back
 	// to the queue at once; so it does when Hurry is closed, which may be nil.
 	StopGrace time.Duration
@@ -147,6 +150,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if setAside {
 		w.log.Error("the outbox was damaged and has been set aside; updates in it are lost", "home", w.opts.Home)
 	}
+	defer w.watch(ctx)()
 	ended, err := process.EndLeftovers(ctx, w.opts.Home)
 	if err != nil {
 		return fmt.Errorf("end what the last run left behind: %w", err)
