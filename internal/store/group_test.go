@@ -417,7 +417,7 @@ func TestWhoWantsToKnowHearsHowManyShareACommit(t *testing.T) {
 	for range 3 {
 		writers.Go(func() { _ = s.Do(context.Background(), func(*Tx) error { return nil }) })
 	}
-	eventually(t, "three wait", func() bool { return len(s.group.queue) == 3 })
+	eventually(t, "three wait", func() bool { return len(groupOf(s).queue) == 3 })
 	close(release)
 	writers.Wait()
 	mu.Lock()

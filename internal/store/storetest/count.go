@@ -56,7 +56,7 @@ func countsWhatIsToDo(f *Farm) {
 		Operations: map[farm.OperationStatus]int{},
 		Ready:      1, // the one of type b: the others wait for a task, a person or are of a job that has ended
 	}
-	c.Jobs, c.Tasks, c.Workers, c.ReadySince = some(c.Jobs), some(c.Tasks), some(c.Workers), time.Time{}
+	c.Jobs, c.Tasks, c.Workers, c.ReadySince, c.Size = some(c.Jobs), some(c.Tasks), some(c.Workers), time.Time{}, 0
 	if !reflect.DeepEqual(c, want) {
 		f.t.Errorf("counted %+v, want %+v", c, want)
 	}
@@ -114,7 +114,7 @@ func countsEndsOfAttempts(f *Farm) {
 func saysThatItIsWell(f *Farm) {
 	f.must(f.Store.CheckReads(f.ctx))
 	f.must(f.Store.CheckWrites(f.ctx))
-	if u := f.Store.Usage(); u.Size == 0 || len(u.Pools) == 0 {
-		f.t.Errorf("the database has no size, or nobody uses it: %+v", u)
+	if c, u := f.counts(), f.Store.Usage(); c.Size == 0 || len(u.Pools) == 0 {
+		f.t.Errorf("the database has no size, or nobody uses it: %d bytes, %+v", c.Size, u)
 	}
 }
