@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"flamenco.farm/internal/event"
 	vocabulary "flamenco.farm/internal/farm"
 	"flamenco.farm/internal/jobtype"
+	"flamenco.farm/internal/maintenance"
 	"flamenco.farm/internal/manager/httpapi"
 	"flamenco.farm/internal/sched"
 	"flamenco.farm/internal/store"
@@ -43,6 +45,7 @@ type managers struct {
 	files *os.Root
 	lease time.Duration
 	all   []*member
+	lives atomic.Int64 // Managers that were started
 }
 
 // member is one of them, behind a network of its own.
@@ -99,9 +102,15 @@ func newManagers(t *testing.T, n int, jobType string, lease time.Duration, plan 
 func (m *member) start() {
 	m.t.Helper()
 	log := slog.New(slog.DiscardHandler)
+	keeper := maintenance.New(maintenance.Options{Store: m.store, Bus: m.bus, Log: log, Self: vocabulary.ManagerState{
+		ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", m.lives.Add(1)), Name: m.address, Started: time.Now(),
+	}})
+	if err := keeper.Register(m.t.Context()); err != nil {
+		m.t.Fatal(err)
+	}
 	scheduler := sched.New(m.store, sched.Options{
 		TaskLog: m.logs, Bus: m.bus, Log: log, WorkerTimeout: m.lease, TaskTimeout: 10 * time.Minute, RequestHold: 10 * time.Second,
-		BlocklistThreshold: 3, SoftFailLimit: 1000,
+		BlocklistThreshold: 3, SoftFailLimit: 1000, Enter: keeper.Enter,
 	})
 	workers, err := auth.NewWorkers(scheduler)
 	if err != nil {
@@ -112,6 +121,7 @@ func (m *member) start() {
 		Log: log, Config: config.Fixed(config.Default()), Store: m.store, Sched: scheduler, JobTypes: m.types, TaskLogs: m.logs,
 		Variables: func() *variables.Set { return set }, Workers: workers, Files: m.files,
 		FarmStatus: func() vocabulary.StatusReport { return vocabulary.StatusReport{} }, Events: http.NotFoundHandler(), Admin: auth.NewAdminToken(),
+		Maintenance: keeper,
 	})
 	if err != nil {
 		m.t.Fatal(err)
