@@ -26,7 +26,7 @@ const stripes = 64
 // file it is of the first one. A compressed log has .zst behind its name; where both are there, the text counts. Names that
 // end in ~ are of files that are being written.
 type files struct {
-	root    *os.Root // to read
+	root    *folders // to read
 	disk    disk     // to change
 	maxSize int64
 	seed    maphash.Seed
@@ -53,7 +53,8 @@ func newFiles(folder string, maxSize int64, c codec, hear func(farm.LogID, strin
 	if err != nil {
 		return nil, fmt.Errorf("tasklog: opening the local storage: %w", err)
 	}
-	return &files{root: root, disk: root, maxSize: maxSize, seed: maphash.MakeSeed(), codec: c, hear: hear, finished: finished}, nil
+	in := newFolders(root)
+	return &files{root: in, disk: in, maxSize: maxSize, seed: maphash.MakeSeed(), codec: c, hear: hear, finished: finished}, nil
 }
 
 func (s *files) close() error { return s.root.Close() }
