@@ -29,12 +29,14 @@ deleteJobMass DELETE /api/v3/jobs/mass-delete jobs
 deleteJobWhatWouldItDo GET /api/v3/jobs/{job_id}/what-would-delete-do jobs
 deleteWorker DELETE /api/v3/worker-mgt/workers/{worker_id} worker-mgt
 deleteWorkerTag DELETE /api/v3/worker-mgt/tag/{tag_id} worker-mgt
+exportFarm GET /api/v3/farm/export farm
 fetchGlobalLastRenderedInfo GET /api/v3/jobs/last-rendered jobs
 fetchJob GET /api/v3/jobs/{job_id} jobs
 fetchJobBlocklist GET /api/v3/jobs/{job_id}/blocklist jobs
 fetchJobLastRenderedInfo GET /api/v3/jobs/{job_id}/last-rendered jobs
 fetchJobTasks GET /api/v3/jobs/{job_id}/tasks jobs
 fetchJobs GET /api/v3/jobs jobs
+fetchMaintenance GET /api/v3/maintenance maintenance
 fetchOperation GET /api/v3/operations/{operation_id} operations
 fetchOperationLog GET /api/v3/operations/{operation_id}/log operations
 fetchOperations GET /api/v3/operations operations
@@ -56,6 +58,7 @@ getJobTypes GET /api/v3/jobs/types jobs
 getSharedStorage GET /api/v3/configuration/shared-storage/{audience}/{platform} meta
 getVariables GET /api/v3/configuration/variables/{audience}/{platform} meta
 getVersion GET /api/v3/version meta
+importFarm POST /api/v3/farm/import farm
 mayWorkerRun GET /api/v3/worker/task/{task_id}/may-i-run worker
 registerWorker POST /api/v3/worker/register-worker worker
 removeJobBlocklist DELETE /api/v3/jobs/{job_id}/blocklist jobs
@@ -65,6 +68,7 @@ scheduleTask POST /api/v3/worker/task worker
 setJobPriority POST /api/v3/jobs/{job_id}/setpriority jobs
 setJobStatus POST /api/v3/jobs/{job_id}/setstatus jobs
 setJobTag POST /api/v3/jobs/{job_id}/settag jobs
+setMaintenance PUT /api/v3/maintenance maintenance
 setTaskStatus POST /api/v3/tasks/{task_id}/setstatus jobs
 setWorkerSleepSchedule POST /api/v3/worker-mgt/workers/{worker_id}/sleep-schedule worker-mgt
 setWorkerTags POST /api/v3/worker-mgt/workers/{worker_id}/settags worker-mgt
@@ -117,7 +121,7 @@ func TestAllOperationsOfFlamenco3AreThere(t *testing.T) {
 	})
 	slices.Sort(got)
 	want := strings.Split(strings.TrimSpace(operations), "\n")
-	if len(want) != 63 {
+	if len(want) != 67 {
 		t.Errorf("the table has %d operations", len(want))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -144,10 +148,11 @@ func TestEveryOperationAnswersErrors(t *testing.T) {
 	})
 }
 
-func TestWorkersAuthenticateAndWhoeverStartsOperationsAndNobodyElse(t *testing.T) {
+func TestWorkersAndAdminsAuthenticateAndNobodyElse(t *testing.T) {
 	t.Parallel()
+	admins := []string{"startOperation", "setMaintenance", "exportFarm", "importFarm"}
 	eachOperation(load(t), func(_, path string, _ *openapi3.PathItem, op *openapi3.Operation) {
-		want := op.OperationID == "startOperation" || (strings.HasPrefix(path, "/api/v3/worker/") && op.OperationID != "registerWorker")
+		want := slices.Contains(admins, op.OperationID) || (strings.HasPrefix(path, "/api/v3/worker/") && op.OperationID != "registerWorker")
 		if got := op.Security != nil && len(*op.Security) == 1; got != want {
 			t.Errorf("%s: authentication is %v", op.OperationID, got)
 		}
