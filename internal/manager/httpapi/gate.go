@@ -140,7 +140,7 @@ func (g *gate) admit(next http.Handler) http.Handler {
 // enter refuses what is not served while the farm is in maintenance, and counts it otherwise.
 func (g *gate) enter(op *operation) (leave func(), err error) {
 	switch upkeep, _ := auth.UpkeepOf(op.id); {
-	case upkeep != auth.Refused:
+	case g.maintenance == nil || upkeep != auth.Refused:
 		return func() {}, nil
 	case op.streams: // an upload may take hours, and the maintenance need not wait for it
 		return func() {}, g.maintenance.Mode().Refusal()

@@ -56,7 +56,7 @@ type Options struct {
 	Origins    []string                 // of pages that may use the API, beside its own
 
 	Operations  *operations.Service
-	Maintenance *maintenance.Keeper
+	Maintenance *maintenance.Keeper // nil = there is no maintenance mode
 	Deletion    Deletion
 	Admin       auth.AdminToken
 

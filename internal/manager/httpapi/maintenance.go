@@ -19,6 +19,9 @@ func (h *handlers) FetchMaintenance(ctx context.Context, _ api.FetchMaintenanceR
 }
 
 func (h *handlers) SetMaintenance(ctx context.Context, r api.SetMaintenanceRequestObject) (api.SetMaintenanceResponseObject, error) {
+	if h.Maintenance == nil {
+		return nil, farm.Errorf(farm.CodeUnavailable, "this Manager has no maintenance mode")
+	}
 	mode, err := h.Maintenance.Switch(ctx, r.Body.On, deref(r.Body.Reason), byUser)
 	if err != nil {
 		return nil, err
