@@ -55,7 +55,7 @@ func readImportFarmParams(params json.RawMessage) (importFarmParams, error) {
 }
 
 // importFarmKind is an operation that runs once: whether it may run again, after a crash, is for people to say.
-func importFarmKind(db *store.Store, local *os.Root, alone bool) operation.Kind {
+func importFarmKind(db *store.Store, local *os.Root, command string) operation.Kind {
 	return operation.Kind{
 		Name:          kindImportFarm,
 		Once:          true,
@@ -81,7 +81,7 @@ func importFarmKind(db *store.Store, local *os.Root, alone bool) operation.Kind 
 				return farm.Errorf(farm.CodeInvalid, "the file cannot be opened: %v", err)
 			}
 			defer func() { err = errors.Join(err, file.Close()) }()
-			return importFarm(ctx, env, db, file, guard{db: db, erase: p.Erase, alone: alone})
+			return importFarm(ctx, env, db, file, guard{db: db, erase: p.Erase, command: command})
 		},
 	}
 }
@@ -148,7 +148,9 @@ func (t *telling) NextRow() ([]any, bool, error) {
 type guard struct {
 	db    *store.Store
 	erase string // id of the farm whose contents may go
-	alone bool   // this is no Manager: if none is there, none needs to be in maintenance
+	// command is what the process of a command is called among the Managers: if no other is there, none needs to be in
+	// maintenance. "" = a Manager does this.
+	command string
 }
 
 // look refuses early what allow would refuse in the end.
@@ -204,8 +206,8 @@ func (g guard) allow(tx *store.Tx, operationID string) error {
 }
 
 func (g guard) inMaintenance(m farm.Maintenance, managers []farm.ManagerState) error {
-	there := func(s farm.ManagerState) bool { return s.State != farm.ManagerGone }
-	if g.alone && !slices.ContainsFunc(managers, there) {
+	there := func(s farm.ManagerState) bool { return s.State != farm.ManagerGone && s.ID != g.command }
+	if g.command != "" && !slices.ContainsFunc(managers, there) {
 		return nil
 	}
 	if !m.On {

@@ -148,7 +148,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper, false, m.opts.Log)
+	operations, closeLogs, err := newOperations(cfg, m.opts.Executable, db, bus, keeper, "", m.opts.Log)
 	if err != nil {
 		return err
 	}

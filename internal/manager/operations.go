@@ -56,12 +56,12 @@ type retentionParams struct {
 
 // operationKinds are the operations of a Manager. Their process hands in what they work with; the Manager itself only asks
 // for their names and locks.
-func operationKinds(d *deleter, uploads *shaman.Store, maxAge time.Duration, alone bool) []operation.Kind {
+func operationKinds(d *deleter, uploads *shaman.Store, maxAge time.Duration, command string) []operation.Kind {
 	return []operation.Kind{
 		collectKind(uploads, maxAge),
 		vacuumKind(d.store),
 		importKind(d.store, d.files),
-		importFarmKind(d.store, d.files, alone),
+		importFarmKind(d.store, d.files, command),
 		{
 			Name: kindJobDeletion,
 			Job:  func(params json.RawMessage) string { p, _ := readJobParams(params); return p.Job },
@@ -171,13 +171,13 @@ type operationSetup struct {
 	LocalStorage string
 	Uploads      uploadSetup
 	Bucket       *s3.Options `json:",omitempty"` // where files are kept, nil = in the storages
-	Alone        bool        // no Manager has the farm
+	Command      string      // what the process of a command is called among the Managers, "" = a Manager starts it
 }
 
-// newOperations makes the operations of a Manager. alone says that no other process can have the farm.
+// newOperations makes the operations of a Manager, or of the process of a command, whose id is command then.
 // closeLogs frees the folder of their logs.
 func newOperations(cfg config.Config, executable string, db *store.Store, bus *event.Bus, keeper *maintenance.Keeper,
-	alone bool, log *slog.Logger,
+	command string, log *slog.Logger,
 ) (s *operation.Service, closeLogs func() error, err error) {
 	folder := filepath.Join(cfg.LocalStorage, "operations")
 	if err := os.MkdirAll(folder, 0o750); err != nil {
@@ -189,11 +189,11 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 	}
 	setup, err := json.Marshal(operationSetup{
 		Database: cfg.Database, Durability: string(cfg.Durability), LocalStorage: cfg.LocalStorage, Uploads: uploadsOf(cfg), Bucket: bucketOf(cfg),
-		Alone: alone,
+		Command: command,
 	})
 	if err == nil {
 		s, err = operation.New(operation.Options{
-			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0, alone), Executable: executable, Setup: setup, Logs: logs,
+			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0, command), Executable: executable, Setup: setup, Logs: logs,
 			Enter: keeper.Enter, Manager: keeper.ID(),
 		})
 	}
@@ -261,7 +261,7 @@ func openForOperation(ctx context.Context, setup json.RawMessage, log *slog.Logg
 		change(d)
 	}
 	return operation.Opened{
-		Store: db, Kinds: operationKinds(d, uploads, s.Uploads.MaxAge, s.Alone),
+		Store: db, Kinds: operationKinds(d, uploads, s.Uploads.MaxAge, s.Command),
 		Close: func() error { return errors.Join(db.Close(), files.Close(), closeBucket(bucket)) },
 	}, nil
 }

@@ -50,7 +50,7 @@ func (a *admin) asManager(ctx context.Context, db *store.Store, bus *event.Bus, 
 	keeping, stop := context.WithCancel(ctx)
 	kept := make(chan error, 1)
 	go func() { kept <- unlessStopped(keeping, keeper.Run(keeping)) }()
-	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, !store.IsPostgres(a.config.Database), a.log)
+	operations, closeLogs, err := newOperations(a.config, a.executable, db, bus, keeper, keeper.ID(), a.log)
 	if err == nil {
 		err = errors.Join(do(operations), closeLogs())
 	}
