@@ -4,6 +4,7 @@ package event
 
 import (
 	"context"
+	"time"
 
 	"flamenco.farm/internal/farm"
 )
@@ -29,27 +30,70 @@ func isNew(c farm.Change) bool {
 	return (c.JobNow() != nil && c.JobNow().Previous == "" && !c.JobNow().Deleted) || (c.WorkerNow() != nil && c.WorkerNow().Previous == "")
 }
 
+// loadAtOnce is of how many entries the rest is read with one question for each kind.
+const loadAtOnce = 1000
+
+// loaded is what a Loader said of the entries of a batch.
+type loaded struct {
+	from    Loader
+	jobs    map[string]farm.Job
+	tasks   map[string]farm.Task
+	workers map[string]farm.Worker
+	errs    map[farm.ChangeKind]error
+}
+
+func newLoaded(from Loader) *loaded { return &loaded{from: from} }
+
+// ahead reads what these entries do not say.
+func (l *loaded) ahead(ctx context.Context, entries []*entry) {
+	ids := map[farm.ChangeKind][]string{}
+	for _, e := range entries {
+		if e.change.Now == nil {
+			ids[e.key.kind] = append(ids[e.key.kind], e.key.id)
+		}
+	}
+	l.jobs, l.tasks, l.workers, l.errs = nil, nil, nil, map[farm.ChangeKind]error{}
+	for kind, of := range ids {
+		switch kind {
+		case farm.ChangeJob:
+			l.jobs, l.errs[kind] = l.from.JobsByID(ctx, of)
+		case farm.ChangeTask:
+			l.tasks, l.errs[kind] = l.from.TasksByID(ctx, of)
+		case farm.ChangeWorker:
+			l.workers, l.errs[kind] = l.from.WorkersByID(ctx, of)
+		}
+	}
+}
+
+func find[T any](l *loaded, kind farm.ChangeKind, among map[string]T, id string) (T, error) {
+	found, ok := among[id]
+	if err := l.errs[kind]; err != nil || ok {
+		return found, err
+	}
+	return found, farm.ErrNotExist
+}
+
 // complete makes the entry's change say everything. A change that was made while nobody listened, or that had no room,
 // names only what changed: that is read as it is now.
-func (e *entry) complete(ctx context.Context, load Loader) error {
+func (e *entry) complete(ctx context.Context, load *loaded) error {
 	switch e.key.kind {
 	case farm.ChangeJob:
-		return e.completeJob(ctx, load)
+		return e.completeJob(load)
 	case farm.ChangeTask:
-		return e.completeTask(ctx, load)
+		return e.completeTask(load)
 	case farm.ChangeWorker:
-		return e.completeWorker(ctx, load)
+		return e.completeWorker(load)
 	case farm.ChangeTag:
 		return e.completeTag(ctx, load)
 	}
 	return nil
 }
 
-func (e *entry) completeTag(ctx context.Context, load Loader) error {
+func (e *entry) completeTag(ctx context.Context, load *loaded) error {
 	if e.change.TagNow() != nil {
 		return nil
 	}
-	t, err := load.Tag(ctx, e.key.id)
+	t, err := load.from.Tag(ctx, e.key.id)
 	switch {
 	case farm.IsNotExist(err):
 		e.change.Now = &farm.TagChange{Tag: farm.Tag{ID: e.key.id}, Deleted: true}
@@ -61,9 +105,9 @@ func (e *entry) completeTag(ctx context.Context, load Loader) error {
 	return nil
 }
 
-func (e *entry) completeJob(ctx context.Context, load Loader) error {
+func (e *entry) completeJob(load *loaded) error {
 	if e.change.JobNow() == nil {
-		j, err := load.Job(ctx, e.key.id)
+		j, err := find(load, farm.ChangeJob, load.jobs, e.key.id)
 		switch {
 		case farm.IsNotExist(err):
 			e.change.Now = &farm.JobChange{ID: e.key.id, Deleted: true}
@@ -87,9 +131,9 @@ func (e *entry) completeJob(ctx context.Context, load Loader) error {
 	return nil
 }
 
-func (e *entry) completeTask(ctx context.Context, load Loader) error {
+func (e *entry) completeTask(load *loaded) error {
 	if e.change.TaskNow() == nil {
-		t, err := load.Task(ctx, e.key.id)
+		t, err := find(load, farm.ChangeTask, load.tasks, e.key.id)
 		if err != nil {
 			return err
 		}
@@ -109,15 +153,20 @@ func (e *entry) completeTask(ctx context.Context, load Loader) error {
 	return nil
 }
 
-func (e *entry) completeWorker(ctx context.Context, load Loader) error {
+func (e *entry) completeWorker(load *loaded) error {
 	if e.change.WorkerNow() == nil {
-		w, err := load.Worker(ctx, e.key.id)
-		if err != nil {
+		w, err := find(load, farm.ChangeWorker, load.workers, e.key.id)
+		switch {
+		case farm.IsNotExist(err): // its row stays, but nobody is shown it
+			now := time.Now().UTC()
+			e.change.Now = &farm.WorkerChange{ID: e.key.id, Status: farm.WorkerOffline, Previous: farm.WorkerOffline, Updated: now, DeletedAt: now}
+		case err != nil:
 			return err
-		}
-		e.change.Now = &farm.WorkerChange{
-			ID: w.ID, Name: w.Name, Status: w.Status, Previous: w.Status, Requested: w.Requested, Software: w.Software,
-			Updated: w.Updated, LastSeen: w.LastSeen, CanRestart: w.CanRestart,
+		default:
+			e.change.Now = &farm.WorkerChange{
+				ID: w.ID, Name: w.Name, Status: w.Status, Previous: w.Status, Requested: w.Requested, Software: w.Software,
+				Updated: w.Updated, LastSeen: w.LastSeen, CanRestart: w.CanRestart,
+			}
 		}
 	}
 	now := *e.change.WorkerNow()

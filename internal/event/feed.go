@@ -31,11 +31,11 @@ const (
 // logGap stands where a part of a log was left out.
 const logGap = "(Some of the log is left out here. The whole log is kept by the Manager.)\n"
 
-// Loader reads what a change did not say.
+// Loader reads what changes did not say. What is not there is left out; ids are at most loadAtOnce.
 type Loader interface {
-	Job(ctx context.Context, id string) (farm.Job, error)
-	Task(ctx context.Context, id string) (farm.Task, error)
-	Worker(ctx context.Context, id string) (farm.Worker, error)
+	JobsByID(ctx context.Context, ids []string) (map[string]farm.Job, error)
+	TasksByID(ctx context.Context, ids []string) (map[string]farm.Task, error)
+	WorkersByID(ctx context.Context, ids []string) (map[string]farm.Worker, error)
 	Tag(ctx context.Context, id string) (farm.Tag, error)
 }
 
@@ -302,8 +302,12 @@ func (f *Feed) forgetTold(now time.Time) {
 // messages says what the entries mean; what a change did not say is read now.
 func (f *Feed) messages(ctx context.Context, entries []*entry) []Message {
 	batch := make([]Message, 0, len(entries))
-	for _, e := range entries {
-		if err := e.complete(ctx, f.load); err != nil {
+	load := newLoaded(f.load)
+	for i, e := range entries {
+		if i%loadAtOnce == 0 {
+			load.ahead(ctx, entries[i:min(len(entries), i+loadAtOnce)])
+		}
+		if err := e.complete(ctx, load); err != nil {
 			if !farm.IsNotExist(err) && !errors.Is(err, context.Canceled) {
 				f.log.Error("cannot read what an event is about", "kind", e.key.kind, "id", e.key.id, "error", err)
 			}

@@ -40,12 +40,26 @@ func read[T any](l library, from map[string]T, id string) (T, error) {
 	return found, nil
 }
 
-func (l library) Job(_ context.Context, id string) (farm.Job, error) { return read(l, l.jobs, id) }
+func readAll[T any](l library, from map[string]T, ids []string) (map[string]T, error) {
+	found := map[string]T{}
+	for _, id := range ids {
+		if one, err := read(l, from, id); err == nil {
+			found[id] = one
+		}
+	}
+	return found, l.err
+}
 
-func (l library) Task(_ context.Context, id string) (farm.Task, error) { return read(l, l.tasks, id) }
+func (l library) JobsByID(_ context.Context, ids []string) (map[string]farm.Job, error) {
+	return readAll(l, l.jobs, ids)
+}
 
-func (l library) Worker(_ context.Context, id string) (farm.Worker, error) {
-	return read(l, l.workers, id)
+func (l library) TasksByID(_ context.Context, ids []string) (map[string]farm.Task, error) {
+	return readAll(l, l.tasks, ids)
+}
+
+func (l library) WorkersByID(_ context.Context, ids []string) (map[string]farm.Worker, error) {
+	return readAll(l, l.workers, ids)
 }
 
 func (l library) Tag(_ context.Context, id string) (farm.Tag, error) { return read(l, l.tags, id) }

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"slices"
 	"strconv"
@@ -226,6 +227,51 @@ func (l *listOf[T]) read(ctx context.Context, s *Store, ids []int64) (items []T,
 		}
 	}
 	return items, wrap(rows.Err())
+}
+
+// byUUID reads the rows that have these uuids, which are those of table's column uuid.
+func (l *listOf[T]) byUUID(ctx context.Context, s *Store, column string, uuids []string, each func(T)) (err error) {
+	ctx, end := limited(ctx)
+	defer end(&err)
+	list, err := json.Marshal(uuids)
+	if err != nil {
+		return err
+	}
+	among := column + " IN (SELECT value FROM json_each($1))"
+	if s.clock != nil { // PostgreSQL
+		among = column + " IN (SELECT value FROM json_array_elements_text(CAST($1 AS JSON)))"
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT "+l.rows+" WHERE "+strings.Join(append(slices.Clone(l.where), among), " AND "), string(list))
+	if err != nil {
+		return wrap(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		_, item, err := l.scan(rows.Scan)
+		if err != nil {
+			return wrap(err)
+		}
+		each(item)
+	}
+	return wrap(rows.Err())
+}
+
+// JobsByID reads jobs, at most MaxPage; those that are not there are left out.
+func (s *Store) JobsByID(ctx context.Context, ids []string) (map[string]farm.Job, error) {
+	jobs := make(map[string]farm.Job, len(ids))
+	return jobs, jobLists.byUUID(ctx, s, "j.uuid", ids, func(j ListedJob) { jobs[j.ID] = j.Job })
+}
+
+// TasksByID is the same for tasks.
+func (s *Store) TasksByID(ctx context.Context, ids []string) (map[string]farm.Task, error) {
+	tasks := make(map[string]farm.Task, len(ids))
+	return tasks, taskLists.byUUID(ctx, s, "t.uuid", ids, func(t farm.Task) { tasks[t.ID] = t })
+}
+
+// WorkersByID is the same for workers that are not deleted.
+func (s *Store) WorkersByID(ctx context.Context, ids []string) (map[string]farm.Worker, error) {
+	workers := make(map[string]farm.Worker, len(ids))
+	return workers, workerLists.byUUID(ctx, s, "w.uuid", ids, func(w farm.Worker) { workers[w.ID] = w })
 }
 
 // among is the condition that a number is one of these, which are the one argument $1: the statement is always the same,

@@ -35,12 +35,12 @@ const patience = time.Minute
 // nothing has nothing to read.
 type nothing struct{}
 
-func (nothing) Job(context.Context, string) (farm.Job, error) { return farm.Job{}, farm.ErrNotExist }
+func (nothing) JobsByID(context.Context, []string) (map[string]farm.Job, error) { return nil, nil }
 
-func (nothing) Task(context.Context, string) (farm.Task, error) { return farm.Task{}, farm.ErrNotExist }
+func (nothing) TasksByID(context.Context, []string) (map[string]farm.Task, error) { return nil, nil }
 
-func (nothing) Worker(context.Context, string) (farm.Worker, error) {
-	return farm.Worker{}, farm.ErrNotExist
+func (nothing) WorkersByID(context.Context, []string) (map[string]farm.Worker, error) {
+	return nil, nil
 }
 
 func (nothing) Tag(context.Context, string) (farm.Tag, error) { return farm.Tag{}, farm.ErrNotExist }
