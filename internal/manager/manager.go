@@ -191,11 +191,14 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		resume:  func() { scheduler.Resume(); events.status.SetInoperative("") },
 	}
 	parts := []func(context.Context) error{
-		keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, care.Run, others.run, m.untilRestart, m.sweep(kept),
+		keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, others.run, m.untilRestart, m.sweep(kept),
 		sweepImports(files, m.opts.Log), afterImport(bus, workers.ForgetAll, scheduler.LookAgain),
 	}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
+	}
+	if !store.IsPostgres(cfg.Database) { // which cares for itself
+		parts = append(parts, care.Run)
 	}
 	if m.opts.Profiles != "" {
 		parts = append(parts, func(ctx context.Context) error {
