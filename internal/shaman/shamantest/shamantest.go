@@ -389,14 +389,30 @@ func killed(t *testing.T, p *place) {
 func used(t *testing.T, p *place) {
 	m := p.manager(0)
 	var others sync.WaitGroup
+	var collecting sync.Mutex
 	ctx, stop := context.WithCancel(t.Context())
 	others.Go(func() {
 		for ctx.Err() == nil {
+			collecting.Lock()
 			if _, err := m.Collect(ctx, shaman.CollectOptions{MaxAge: -1}); err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
+			collecting.Unlock()
 		}
 	})
+	kept := map[string]string{}
+	read := func(name string) {
+		path := filepath.Join(m.shared, "jobs", name, "x")
+		got, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) { // here even a new file is old, so that it may be aside until the collection is over
+			collecting.Lock()
+			got, err = os.ReadFile(path)
+			collecting.Unlock()
+		}
+		if err != nil || string(got) != kept[name] {
+			t.Errorf("the checkout holds %q, %v; want %q", got, err, kept[name])
+		}
+	}
 	for i := range 15 {
 		content := fmt.Sprintf("content %d", i%3)
 		f := fileOf(t, "x", content)
@@ -406,12 +422,11 @@ func used(t *testing.T, p *place) {
 			}
 			name, err := m.Checkout(t.Context(), "job", []shaman.File{f})
 			if err == nil {
-				got, err := os.ReadFile(filepath.Join(m.shared, "jobs", name, "x"))
-				if err != nil || string(got) != content {
-					t.Errorf("the checkout holds %q, %v", got, err)
-				}
+				kept[name] = content
+				read(name)
 				if i%2 == 0 {
 					err = m.Erase(name)
+					delete(kept, name)
 				}
 				if err != nil {
 					t.Error(err)
@@ -425,4 +440,7 @@ func used(t *testing.T, p *place) {
 	}
 	stop()
 	others.Wait()
+	for name := range kept {
+		read(name)
+	}
 }
