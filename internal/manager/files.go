@@ -11,6 +11,7 @@ import (
 	"flamenco.farm/internal/blob/file"
 	"flamenco.farm/internal/blob/s3"
 	"flamenco.farm/internal/config"
+	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/tasklog"
 )
 
@@ -72,10 +73,13 @@ func (p places) files() blob.Store {
 
 // taskLogs are kept there too.
 func (p places) taskLogs(cfg config.Config) (*tasklog.Store, error) {
-	if p.bucket == nil {
-		return tasklog.New(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
+	switch {
+	case p.bucket != nil:
+		return tasklog.NewObjects(p.bucket, cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
+	case store.IsPostgres(cfg.Database): // then there may be several Managers
+		return tasklog.NewShared(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
 	}
-	return tasklog.NewObjects(p.bucket, cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
+	return tasklog.New(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
 }
 
 // halfWritten is how long a file may be in the making.

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"strconv"
@@ -29,8 +29,8 @@ type files struct {
 	root    *folders // to read
 	disk    disk     // to change
 	maxSize int64
-	seed    maphash.Seed
 	locks   [stripes]sync.Mutex // one task is changed by one call at a time
+	others  *shared             // the same between Managers that share the folder; nil = there are none
 	codec
 	hear     func(id farm.LogID, text string)
 	finished func(logFile) // hears of logs that could be compressed
@@ -54,13 +54,31 @@ func newFiles(folder string, maxSize int64, c codec, hear func(farm.LogID, strin
 		return nil, fmt.Errorf("tasklog: opening the local storage: %w", err)
 	}
 	in := newFolders(root)
-	return &files{root: in, disk: in, maxSize: maxSize, seed: maphash.MakeSeed(), codec: c, hear: hear, finished: finished}, nil
+	return &files{root: in, disk: in, maxSize: maxSize, codec: c, hear: hear, finished: finished}, nil
 }
 
-func (s *files) close() error { return s.root.Close() }
+func (s *files) close() error {
+	if s.others != nil {
+		return errors.Join(s.others.close(), s.root.Close())
+	}
+	return s.root.Close()
+}
 
-func (s *files) lock(taskID string) *sync.Mutex {
-	return &s.locks[maphash.String(s.seed, taskID)%stripes]
+// lock keeps everybody else from the logs of a task until unlock is called.
+func (s *files) lock(taskID string) (unlock func(), err error) {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(taskID)) // never fails
+	n := int(hash.Sum32() % stripes)
+	s.locks[n].Lock()
+	release, err := s.others.lock(n)
+	if err != nil {
+		s.locks[n].Unlock()
+		return nil, err
+	}
+	return func() {
+		release()
+		s.locks[n].Unlock()
+	}, nil
 }
 
 // newest is the generation of the attempt that task-<id>.txt belongs to: 1 also for what was logged before it.

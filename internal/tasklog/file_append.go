@@ -32,9 +32,11 @@ func (s *files) append(id farm.LogID, since int64, text string) (int64, error) {
 
 // change opens a log for a change that nobody else may make meanwhile. do returns how many bytes it wrote.
 func (s *files) change(id farm.LogID, do func(f *os.File, e extent) (int64, error)) (size int64, err error) {
-	lock := s.lock(id.TaskID)
-	lock.Lock()
-	defer lock.Unlock()
+	unlock, err := s.lock(id.TaskID)
+	if err != nil {
+		return 0, storageError(err)
+	}
+	defer unlock()
 
 	name, err := s.rotate(id)
 	if err != nil {

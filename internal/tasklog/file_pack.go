@@ -119,18 +119,27 @@ func parseFile(jobID, name string) (logFile, bool) {
 	return file, ok
 }
 
-// sweep removes a file that is half written. Whoever writes one holds the lock, except pack, of which there is only one.
+// sweep removes a file that is half written. Whoever writes one holds the lock of its task, or the one of packing.
 func (s *files) sweep(file logFile) error {
-	lock := s.lock(file.id.TaskID)
-	lock.Lock()
-	defer lock.Unlock()
+	packed, err := s.others.lock(packing)
+	if err != nil {
+		return err
+	}
+	defer packed()
+	unlock, err := s.lock(file.id.TaskID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return gone(s.disk.Remove(file.name))
 }
 
 func (s *files) prune(file logFile) error {
-	lock := s.lock(file.id.TaskID)
-	lock.Lock()
-	defer lock.Unlock()
+	unlock, err := s.lock(file.id.TaskID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	// After a crash in a rotation the newest log is under the name of an earlier one.
 	newest, err := s.place(farm.LogID{JobID: file.id.JobID, TaskID: file.id.TaskID, Generation: Newest})
 	if err != nil || newest == strings.TrimSuffix(file.name, packedSuffix) {
@@ -150,6 +159,11 @@ func gone(err error) error {
 // pack compresses a log. Nothing is locked while it is read: when it has changed meanwhile it stays as it is. The text is
 // removed only after the compressed log is on the disk under its name.
 func (s *files) pack(_ context.Context, file logFile) error {
+	packed, err := s.others.lock(packing)
+	if err != nil {
+		return err
+	}
+	defer packed()
 	f, err := s.root.Open(file.name)
 	if err != nil {
 		return gone(err)
@@ -168,9 +182,11 @@ func (s *files) pack(_ context.Context, file logFile) error {
 	if err := s.disk.Chtimes(temporary, before.ModTime(), before.ModTime()); err != nil {
 		return gone(err)
 	}
-	lock := s.lock(file.id.TaskID)
-	lock.Lock()
-	defer lock.Unlock()
+	unlock, err := s.lock(file.id.TaskID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	now, err := s.root.Lstat(file.name)
 	if err != nil || !os.SameFile(before, now) || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) {
 		return gone(errors.Join(s.disk.Remove(temporary), gone(err)))

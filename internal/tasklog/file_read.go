@@ -13,9 +13,11 @@ import (
 
 // open implements backend.
 func (s *files) open(id farm.LogID) (*Log, error) {
-	lock := s.lock(id.TaskID)
-	lock.Lock() // else a newer attempt could take the name meanwhile
-	defer lock.Unlock()
+	unlock, err := s.lock(id.TaskID) // else a newer attempt could take the name meanwhile
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	name, err := s.place(id)
 	if err != nil {
 		return nil, err

@@ -78,6 +78,24 @@ func New(folder string, maxSize int64) (*Store, error) {
 	return s, nil
 }
 
+// NewShared is New for a folder into which several Managers write at once, on the same machine or over a network file system
+// that knows locks. One that does not is an error.
+func NewShared(folder string, maxSize int64) (*Store, error) {
+	s, err := newStore()
+	if err != nil {
+		return nil, err
+	}
+	place, err := s.files(folder, maxSize)
+	if err != nil {
+		return nil, errors.Join(err, s.closeCodec())
+	}
+	if place.others, err = newShared(place.root.top); err != nil {
+		return nil, errors.Join(err, place.root.Close(), s.closeCodec())
+	}
+	s.place = place
+	return s, nil
+}
+
 // NewObjects keeps logs as objects, which any number of Managers may write and read at once. Logs that are in files below a
 // folder, from before, are read as well and compressed in time.
 func NewObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
