@@ -9,14 +9,26 @@ import (
 	"encoding/hex"
 )
 
+// adminTokenSize is how many random bytes are in a token.
+const adminTokenSize = 32
+
 // AdminToken is what whoever runs the Manager proves it with: they can read its files. The zero one fits nothing.
 type AdminToken struct{ text string }
 
 // NewAdminToken makes a random token.
 func NewAdminToken() AdminToken {
-	secret := make([]byte, 32)
+	secret := make([]byte, adminTokenSize)
 	rand.Read(secret)
 	return AdminToken{hex.EncodeToString(secret)}
+}
+
+// ParseAdminToken is the token of a text that Reveal gave; false if it is none.
+func ParseAdminToken(text string) (AdminToken, bool) {
+	secret, err := hex.DecodeString(text)
+	if err != nil || len(secret) != adminTokenSize {
+		return AdminToken{}, false
+	}
+	return AdminToken{text}, true
 }
 
 // Reveal is the text of the token, for the file that only its owner may read.

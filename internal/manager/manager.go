@@ -153,7 +153,10 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLogs()) }()
-	admin := auth.NewAdminToken()
+	admin, publishToken, err := adminToken(files, store.IsPostgres(cfg.Database))
+	if err != nil {
+		return err
+	}
 	start := func(ctx context.Context, kind string, params any, who string) error {
 		_, err := startOperation(ctx, operations, kind, params, who)
 		return err
@@ -207,7 +210,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	started := func(address net.Addr) error {
 		keeper.Listens(addresses(address))
-		return writeAdminToken(files, admin)
+		return publishToken()
 	}
 	return m.runParts(ctx, life, measures.counted(handler), events, started, parts...)
 }
