@@ -159,7 +159,7 @@ func (s *Service) changeWorker(ctx context.Context, c Caller, reason string, cha
 		if err := change(tx, w); err != nil {
 			return err
 		}
-		w.LastSeen = tx.Now()
+		tx.Seen(w)
 		if err := tx.SaveWorker(w, store.ByWorker(w.ID, reason)); err != nil {
 			return err
 		}

@@ -88,8 +88,16 @@ func (tx *Tx) SaveWorker(w *Worker, why Why) error {
 
 // TouchWorker notes that the worker was heard of.
 func (tx *Tx) TouchWorker(w *Worker) error {
-	w.LastSeen = tx.now
-	return tx.q.TouchWorker(tx.ctx, query.TouchWorkerParams{ID: w.id, LastSeenAt: tx.stamp()})
+	tx.Seen(w)
+	return tx.q.TouchWorker(tx.ctx, query.TouchWorkerParams{ID: w.id, LastSeenAt: micros.Of(w.LastSeen)})
+}
+
+// Seen notes that the worker was heard of, to be saved with it. A transaction that waited, or whose Manager stood still, may
+// be late: another one may have heard of the worker since, and its lease must not become shorter.
+func (tx *Tx) Seen(w *Worker) {
+	if tx.now.After(w.LastSeen) {
+		w.LastSeen = tx.now
+	}
 }
 
 // SetTaskTypes replaces the task types that a worker runs, keeping their order.

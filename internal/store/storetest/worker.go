@@ -17,6 +17,7 @@ func workerTests() map[string]func(*Farm) {
 		"task types keep their order":                     keepsTaskTypes,
 		"a deleted worker is gone, but its past is not":   deletesWorkers,
 		"workers that fell silent are found":              findsSilentWorkers,
+		"a worker was not heard of earlier than before":   keepsLastSeen,
 		"tags of a worker are replaced, unknown left out": replacesTags,
 		"workers can be counted by status":                countsWorkers,
 	}
@@ -46,6 +47,29 @@ func keepsWorkers(f *Farm) {
 	}
 	if secret, err := f.Store.WorkerSecret(f.ctx, id); err != nil || secret != "hash of render-01" {
 		f.t.Errorf("its secret is %q, %v", secret, err)
+	}
+}
+
+// A transaction of another Manager that began earlier and comes later.
+func keepsLastSeen(f *Farm) {
+	id := f.Worker("w", "a")
+	var seen time.Time
+	f.change(id, func(tx *store.Tx, w *store.Worker) error {
+		seen = tx.Now().Add(time.Hour)
+		w.LastSeen = seen
+		return tx.SaveWorker(w, store.ByManager(""))
+	})
+	for _, change := range []func(tx *store.Tx, w *store.Worker) error{
+		func(tx *store.Tx, w *store.Worker) error { return tx.TouchWorker(w) },
+		func(tx *store.Tx, w *store.Worker) error {
+			tx.Seen(w)
+			return tx.SaveWorker(w, store.ByManager(""))
+		},
+	} {
+		f.change(id, change)
+		if got, err := f.Store.Worker(f.ctx, id); err != nil || !got.LastSeen.Equal(seen) {
+			f.t.Errorf("last seen at %v, %v, want %v", got.LastSeen, err, seen)
+		}
 	}
 }
 
