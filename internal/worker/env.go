@@ -10,11 +10,15 @@ import (
 	"time"
 
 	"flamenco.farm/internal/worker/command"
+	"flamenco.farm/internal/worker/process"
 )
 
 // runCommand runs one command of a task and reports how it ended.
 func (w *Worker) runCommand(ctx context.Context, r *run, index int, c command.Command) error {
 	err := w.guardedRun(ctx, r, c)
+	if errors.Is(err, process.ErrOver) {
+		r.cancel(errDisconnected) // we stood still
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -47,6 +51,7 @@ func (w *Worker) guardedRun(ctx context.Context, r *run, c command.Command) (err
 		Home:           w.opts.Home,
 		OOMScoreAdjust: w.opts.OOMScoreAdjust,
 		Grace:          w.grace(),
+		Left:           w.left(r),
 	})
 }
 

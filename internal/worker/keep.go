@@ -80,6 +80,17 @@ func (w *Worker) confirm(ctx context.Context, r *run) error {
 	return w.box.WaitEmpty(ctx) // the Manager has taken the first update
 }
 
+// left is for how long processes of a task may go on, nil if that does not matter: what guardLease does, for the case that this
+// process stands still, as one that is stopped, debugged or swapped out, while those of the task do not.
+func (w *Worker) left(r *run) func() time.Duration {
+	_, lease := w.client.present()
+	if !r.stopAlone || r.session == "" || lease <= 0 {
+		return nil
+	}
+	limit := lease - min(maxMargin, lease/4) + w.grace()
+	return func() time.Duration { return limit - w.client.silence() }
+}
+
 // guardLease ends a task before the Manager, which has not heard of us, gives it to somebody else.
 func (w *Worker) guardLease(ctx context.Context, r *run) {
 	_, lease := w.client.present()

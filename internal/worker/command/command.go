@@ -40,8 +40,11 @@ type Env struct {
 	Home           string            // folder of the Worker; marks them too
 	OOMScoreAdjust *int              // for the processes; nil = untouched
 	Grace          time.Duration     // between asking a process to end and killing it
-	ToolsFolder    string            // where the FFmpeg that came with the Worker is looked for; "" = beside its executable
-	Process        ProcessRunner     // nil = process.Run
+	// Left is for how long processes may go on, asked again and again; nil = without limit. The error of a command whose
+	// process was ended by that is process.ErrOver.
+	Left        func() time.Duration
+	ToolsFolder string        // where the FFmpeg that came with the Worker is looked for; "" = beside its executable
+	Process     ProcessRunner // nil = process.Run
 }
 
 // ProcessRunner runs a program: process.Run, or what a test puts in its place.

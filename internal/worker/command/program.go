@@ -59,6 +59,7 @@ func runProgram(ctx context.Context, env Env, exe string, args []string, look fu
 		Home:           env.Home,
 		OOMScoreAdjust: env.OOMScoreAdjust,
 		Grace:          env.Grace,
+		Left:           env.Left,
 		OnStart:        func(pid int) { prefix = fmt.Sprintf("pid=%d > ", pid) },
 	}, lines)
 	_ = lines.Close() // never fails

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -99,6 +100,7 @@ func TestTheSpecOfAProcessCarriesTheEnv(t *testing.T) {
 	env, _ := newEnv(t)
 	score := 300
 	env.OOMScoreAdjust = &score
+	env.Left = func() time.Duration { return time.Hour }
 	var got process.Spec
 	env.Process = func(_ context.Context, spec process.Spec, _ io.Writer) (process.Result, error) {
 		got = spec
@@ -107,7 +109,10 @@ func TestTheSpecOfAProcessCarriesTheEnv(t *testing.T) {
 	if err := run(t, env, 0, NameExec, map[string]any{"exe": "x", "args": []any{"y"}}); err != nil {
 		t.Fatal(err)
 	}
-	got.OnStart = nil
+	if got.Left == nil || got.Left() != time.Hour {
+		t.Error("it does not say how much time is left")
+	}
+	got.OnStart, got.Left = nil, nil
 	want := process.Spec{
 		Path: "x", Args: []string{"y"}, Assignment: env.Assignment, Home: env.Home, OOMScoreAdjust: &score, Grace: env.Grace,
 	}

@@ -26,6 +26,9 @@ import (
 // The test binary is its own shim, and with helperVariable set it is a Worker that can be killed.
 const helperVariable = "PROCESS_TEST_WORKER"
 
+// leftVariable is how much time a command of a helper Worker has left, at any moment.
+const leftVariable = "PROCESS_TEST_LEFT"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == ShimArgument {
 		os.Exit(ShimMain())
@@ -40,7 +43,12 @@ func TestMain(m *testing.M) {
 func helperWorker(script string) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
+	var left func() time.Duration
+	if always, err := time.ParseDuration(os.Getenv(leftVariable)); err == nil {
+		left = func() time.Duration { return always }
+	}
 	result, err := Run(ctx, Spec{
+		Left:       left,
 		Path:       "/bin/sh",
 		Args:       []string{"-c", script},
 		Assignment: os.Getenv(AssignmentVariable + "_TEST"),
@@ -78,12 +86,12 @@ type helper struct {
 	command    int // pid of the command
 }
 
-func startHelper(t *testing.T, user asUser, script string) *helper {
+func startHelper(t *testing.T, user asUser, script string, env ...string) *helper {
 	t.Helper()
 	h := &helper{assignment: newID(t), home: "/nonexistent/" + newID(t), lines: make(chan string, 1000)}
 	h.cmd = &exec.Cmd{Path: "/proc/self/exe", Args: []string{"worker"}, Dir: "/", SysProcAttr: user.attrs}
-	h.cmd.Env = append(os.Environ(), helperVariable+"="+script,
-		AssignmentVariable+"_TEST="+h.assignment, HomeVariable+"_TEST="+h.home)
+	h.cmd.Env = append(append(os.Environ(), helperVariable+"="+script,
+		AssignmentVariable+"_TEST="+h.assignment, HomeVariable+"_TEST="+h.home), env...)
 	output, err := h.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

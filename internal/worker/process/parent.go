@@ -87,6 +87,7 @@ func (s *shim) run(ctx context.Context, o order, output io.Writer) (Result, erro
 	sendErr := json.NewEncoder(s.control).Encode(message{Start: &o})
 	undo := s.stopWith(ctx)
 	defer undo()
+	defer s.prolong()()
 
 	decoder := json.NewDecoder(s.reports)
 	first, firstErr := nextReport(decoder)
@@ -125,6 +126,10 @@ func (s *shim) run(ctx context.Context, o order, output io.Writer) (Result, erro
 	if lostErr != nil {
 		return result, joined(lostErr, endErr)
 	}
+	if last.Exited.Over {
+		result.Reason = "its time was over"
+		return result, joined(ErrOver, endErr)
+	}
 	if outputErr != nil {
 		return result, fmt.Errorf("read the output of %q: %w", s.spec.Path, outputErr)
 	}
@@ -159,6 +164,44 @@ func (s *shim) stopWith(ctx context.Context) (undo func()) {
 		case <-finished:
 		case <-overdue.C:
 			_ = s.cmd.Process.Kill()
+		}
+	}()
+	return func() { close(finished); <-done }
+}
+
+// How often a shim is told how much time is left: several times within that time.
+const (
+	tellOften  = 20 * time.Millisecond
+	tellSeldom = 5 * time.Second
+)
+
+// left is for how long the command may go on, 0 = without limit.
+func (s *shim) left() time.Duration {
+	if s.spec.Left == nil {
+		return 0
+	}
+	return max(s.spec.Left(), 1)
+}
+
+// prolong tells the shim again and again for how long the command may go on.
+func (s *shim) prolong() (undo func()) {
+	if s.spec.Left == nil {
+		return func() {}
+	}
+	finished := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			timer := time.NewTimer(min(max(s.left()/4, tellOften), tellSeldom))
+			select {
+			case <-timer.C:
+			case <-finished:
+				timer.Stop()
+				return
+			}
+			// An error means that the shim is gone, which run notices by itself.
+			_ = json.NewEncoder(s.control).Encode(message{Left: s.left()})
 		}
 	}()
 	return func() { close(finished); <-done }

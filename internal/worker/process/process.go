@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,7 +40,13 @@ type Spec struct {
 	OOMScoreAdjust *int          // Linux: how readily the kernel ends the command when memory is short, 0 to 1000; nil = untouched
 	Grace          time.Duration // between TERM and KILL; 0 = KILL at once
 	OnStart        func(pid int) // called once, before any output is written; may be nil
+	// Left is for how long the command may go on, asked again and again. When that is over it is killed, even if this process
+	// stands still and can neither ask nor kill; Run returns ErrOver then. nil = without limit.
+	Left func() time.Duration
 }
+
+// ErrOver is what Run returns of a command that was ended because its time was over.
+var ErrOver = errors.New("the time of the command is over")
 
 // Result says how a command that was started ended.
 type Result struct {
@@ -72,6 +79,7 @@ func Run(ctx context.Context, spec Spec, output io.Writer) (Result, error) {
 		return Result{}, fmt.Errorf("start the shim for %s: %w", spec.Path, err)
 	}
 	return s.run(ctx, order{
+		Left:           s.left(),
 		Path:           path,
 		Args:           spec.Args,
 		Dir:            spec.Dir,

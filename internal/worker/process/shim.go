@@ -46,35 +46,43 @@ func ShimMain() int {
 	}
 	_ = reports.Encode(report{Started: &s})
 	_ = os.Stdout.Close() // only the command's processes hold its output from here on
-	e := watch(t, o.Grace, stops(decoder), told)
+	e := watch(t, o, messages(decoder), told)
 	t.close()
 	_ = reports.Encode(report{Exited: &e})
 	return 0
 }
 
-// stops yields a value when the parent asks for a stop, and is closed when the parent is gone.
-func stops(decoder *json.Decoder) <-chan struct{} {
-	c := make(chan struct{})
+// messages yields what the parent says, and is closed when the parent is gone.
+func messages(decoder *json.Decoder) <-chan message {
+	c := make(chan message)
 	go func() {
 		defer close(c)
-		var m message
-		for decoder.Decode(&m) == nil {
-			if m.Stop {
-				c <- struct{}{}
+		for {
+			var m message
+			if decoder.Decode(&m) != nil {
+				return
 			}
+			c <- m
 		}
 	}()
 	return c
 }
 
 // watch sees the tree to its end: it returns when no process of it is left.
-func watch(t *tree, grace time.Duration, stops <-chan struct{}, told <-chan os.Signal) exit {
+func watch(t *tree, o order, said <-chan message, told <-chan os.Signal) exit {
 	var (
 		result   exit
 		deadline <-chan time.Time
 		killing  bool
 		stopped  bool
+		over     <-chan time.Time
+		limit    *time.Timer
 	)
+	if o.Left > 0 {
+		limit = time.NewTimer(o.Left)
+		defer limit.Stop()
+		over = limit.C
+	}
 	kill := func() {
 		killing = true
 		t.kill()
@@ -84,27 +92,34 @@ func watch(t *tree, grace time.Duration, stops <-chan struct{}, told <-chan os.S
 			return
 		}
 		stopped = true
-		if grace <= 0 || !t.terminate() {
+		if o.Grace <= 0 || !t.terminate() {
 			kill()
 			return
 		}
-		deadline = time.After(grace)
+		deadline = time.After(o.Grace)
 	}
 	for {
 		select {
-		case _, alive := <-stops:
-			if !alive {
-				stops = nil
+		case m, alive := <-said:
+			switch {
+			case !alive:
+				said = nil
 				kill()
-				break
+			case m.Stop:
+				stop()
+			case m.Left > 0 && limit != nil:
+				limit.Reset(m.Left)
 			}
-			stop()
+		case <-over:
+			result.Over = true
+			kill()
 		case <-told:
 			stop()
 		case <-deadline:
 			kill()
-		case result = <-t.exited:
-			result.Stopped = stopped
+		case e := <-t.exited:
+			e.Stopped, e.Over = stopped, result.Over
+			result = e
 			if !stopped && !killing {
 				deadline = time.After(linger)
 			}
@@ -115,8 +130,9 @@ func watch(t *tree, grace time.Duration, stops <-chan struct{}, told <-chan os.S
 			}
 		case <-t.gone:
 			select { // both may have come at the same time
-			case result = <-t.exited:
-				result.Stopped = stopped
+			case e := <-t.exited:
+				e.Stopped, e.Over = stopped, result.Over
+				result = e
 			default:
 			}
 			return result

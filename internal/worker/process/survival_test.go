@@ -51,6 +51,31 @@ func TestNothingOutlivesAKilledShim(t *testing.T) {
 	}
 }
 
+func TestNothingOutlivesItsTimeWhenTheWorkerStandsStill(t *testing.T) {
+	t.Parallel()
+	h := startHelper(t, users()[0], unruly, leftVariable+"=1s")
+	h.until(t, "ready")
+	if err := h.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyNoneAlive(t, h.assignment)
+	noCgroupLeft(t, h.home)
+	if err := h.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if line := h.until(t, "ended"); !strings.Contains(line, ErrOver.Error()) {
+		t.Error(line)
+	}
+}
+
+func TestACommandGoesOnAsLongAsItsWorkerSaysSo(t *testing.T) {
+	t.Parallel()
+	h := startHelper(t, users()[0], "sleep 7", leftVariable+"=5s")
+	if line := h.until(t, "ended"); strings.TrimSpace(line) != `ended  "<nil>"` {
+		t.Error(line)
+	}
+}
+
 func TestAShimThatIsToldToEndEndsItsTree(t *testing.T) {
 	t.Parallel()
 	h := startHelper(t, users()[0], unruly)

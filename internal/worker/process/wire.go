@@ -11,10 +11,12 @@ import (
 	"flamenco.farm/internal/farm"
 )
 
-// message goes from the parent to the shim: one Start, then at most one Stop.
+// message goes from the parent to the shim: one Start, then any number of Left, and at most one Stop.
 type message struct {
 	Start *order `json:"start,omitempty"`
 	Stop  bool   `json:"stop,omitempty"`
+	// Left is for how long the command may go on from now, where Start named such a time.
+	Left time.Duration `json:"left,omitempty"`
 }
 
 // order is what the shim is to run. It travels through a pipe, so that it shows in no process list and may be longer
@@ -27,6 +29,7 @@ type order struct {
 	Home           string        `json:"home"`
 	OOMScoreAdjust *int          `json:"oom_score_adjust"`
 	Grace          time.Duration `json:"grace"`
+	Left           time.Duration `json:"left,omitempty"` // 0 = without limit
 }
 
 // report goes from the shim to the parent: Failed, or Started and then Exited. One of its fields is set.
@@ -55,6 +58,7 @@ type exit struct {
 	Signal  int  `json:"signal"`
 	Dumped  bool `json:"dumped"`
 	Stopped bool `json:"stopped"` // the shim was told to end it
+	Over    bool `json:"over"`    // its time was over
 }
 
 func (e exit) describe(r *Result) {
