@@ -46,7 +46,7 @@ webapp: ## Check that the web page is there (it is written by hand and needs no 
 	@test -s web/app/index.html || { echo 'web/app/index.html is missing: the Manager would have no page to show.' >&2; exit 1; }
 
 ##@ Test
-.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests s3-tests bench fuzz
+.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests s3-tests soak bench fuzz
 check: format-check vet spdx lint unit-tests ## Quick checks before a commit: format, vet, lint, licence lines, unit tests
 
 test: with-deps all format-check vet spdx lint cross-vet generate-check race-tests s3-tests ## Everything, with the race detector and real renders
@@ -86,6 +86,10 @@ s3-tests: ## What keeps files on S3, against a real S3 server; a module of its o
 	@cd test/s3 && go vet ./... && go mod tidy -diff
 	@go build -o bin/testsum ./tools/testsum
 	@cd test/s3 && CGO_ENABLED=1 go test -race -count=1 -timeout 25m -json ./... | ../../bin/testsum -trim flamenco.farm/
+
+SOAK ?= 30m
+soak: with-deps ## Let everything go wrong for SOAK=30m: Managers, Workers, connections and databases (CHAOS_SEED=N throws the same dice again)
+	@CGO_ENABLED=1 SOAK=$(SOAK) go test -race -count=1 -v -timeout 0 -run Chaos ./test/chaos
 
 bench: flamenco-manager ## Measure: a farm under load, with targets and figures (BENCH_ARGS=-quick is short), then Go benchmarks
 	go build -o bin/flamenco-bench ./test/load/cmd/flamenco-bench

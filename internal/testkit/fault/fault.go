@@ -97,6 +97,16 @@ func (p *Proxy) Set(s State) {
 	}
 }
 
+// Heal makes it a good network: every connection is cut once more, and those that follow pass all on.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plan = Plan{}
+	for c := range p.open {
+		reset(c)
+	}
+}
+
 func (p *Proxy) close() {
 	p.mu.Lock()
 	p.ended = true
