@@ -51,7 +51,10 @@ func (l *lanes) stop() {}
 
 // on is lanes whose transactions run on connections of their own.
 func (l *lanes) on(db *sql.DB) *lanes {
-	return &lanes{db: db, clock: l.clock, origin: uuid.NewString(), patience: l.patience, onCommit: l.onCommit, notify: l.notify}
+	return &lanes{
+		db: db, clock: l.clock, origin: uuid.NewString(), patience: l.patience, onCommit: l.onCommit, notify: l.notify,
+		observe: l.observe, usage: l.usage,
+	}
 }
 
 func (l *lanes) do(ctx context.Context, fn func(*Tx) error, c company) error {
