@@ -49,7 +49,7 @@ func (s *Service) Expire(ctx context.Context) error {
 		return nil
 	}
 	defer leave()
-	now := s.store.Now()
+	now := s.store.Earliest()
 	if rest, err := s.atRest(ctx, now); rest || err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ var errSessionOver = farm.Errorf(farm.CodeConflict, "this session is over: the w
 
 // seen renews the lease of a worker.
 func (s *Service) seen(tx *store.Tx, w *store.Worker) error {
-	if tx.Now().Sub(w.LastSeen) < s.writeEvery() {
+	if tx.Latest().Sub(w.LastSeen) < s.writeEvery() {
 		return nil
 	}
 	return tx.TouchWorker(w)

@@ -329,7 +329,7 @@ func (s *Service) MayShow(ctx context.Context, c Caller, taskID, assignment stri
 }
 
 // fresh reports whether a time need not be written again yet.
-func (s *Service) fresh(t time.Time) bool { return s.store.Now().Sub(t) < s.writeEvery() }
+func (s *Service) fresh(t time.Time) bool { return s.store.Latest().Sub(t) < s.writeEvery() }
 
 // touch renews the lease of a running task; one that was lost and that nobody else got is taken back.
 func (s *Service) touch(ctx context.Context, u Update) (p Permit, err error) {

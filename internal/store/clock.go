@@ -87,6 +87,30 @@ func (c *clock) read(ctx context.Context, db rowQuerier) (time.Time, error) {
 	return t, nil
 }
 
+// uncertainty is by how much the time may be wrong.
+func (c *clock) uncertainty() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubt + time.Duration(time.Since(c.at).Seconds()*float64(drift))
+}
+
+// Earliest is Now, or a little before: at no Manager can the time be earlier. What takes something from somebody because a
+// time is over goes by this one, and leases are renewed from the latest that the time can be.
+func (s *Store) Earliest() time.Time {
+	if s.clock == nil {
+		return time.Now()
+	}
+	return s.Now().Add(-s.clock.uncertainty())
+}
+
+// Latest is Now, or a little later: at no Manager can the time be later.
+func (s *Store) Latest() time.Time {
+	if s.clock == nil {
+		return time.Now()
+	}
+	return s.Now().Add(s.clock.uncertainty())
+}
+
 // Now is the time by which the farm goes: that of the database where Managers share one.
 func (s *Store) Now() time.Time {
 	if s.clock == nil {

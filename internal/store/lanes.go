@@ -141,7 +141,7 @@ func (l *lanes) run(t *Tx, a Ahead, fn func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	t.now = now.Truncate(time.Microsecond)
+	t.now, t.doubt = now.Truncate(time.Microsecond), l.clock.uncertainty()
 	if err := t.lookAhead(a); err != nil {
 		return err
 	}

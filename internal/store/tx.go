@@ -20,6 +20,7 @@ type Tx struct {
 	claims  claims
 	pg      *pgTx // nil on SQLite
 	now     time.Time
+	doubt   time.Duration // by how much now may be wrong
 	changes []farm.Change
 	wanted  func(farm.ChangeKind) bool
 	done    outcomes // attempts that it ended
@@ -46,6 +47,9 @@ func ByWorker(id, reason string) Why { return Why{Who: "worker:" + id, Reason: r
 
 // Now is the time of the transaction.
 func (tx *Tx) Now() time.Time { return tx.now }
+
+// Latest is the latest that the time can be; see Store.Earliest.
+func (tx *Tx) Latest() time.Time { return tx.now.Add(tx.doubt) }
 
 func (tx *Tx) stamp() micros.Time { return micros.Of(tx.now) }
 

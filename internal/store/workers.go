@@ -95,8 +95,8 @@ func (tx *Tx) TouchWorker(w *Worker) error {
 // Seen notes that the worker was heard of, to be saved with it. A transaction that waited, or whose Manager stood still, may
 // be late: another one may have heard of the worker since, and its lease must not become shorter.
 func (tx *Tx) Seen(w *Worker) {
-	if tx.now.After(w.LastSeen) {
-		w.LastSeen = tx.now
+	if at := tx.Latest(); at.After(w.LastSeen) {
+		w.LastSeen = at
 	}
 }
 

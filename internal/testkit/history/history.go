@@ -107,6 +107,15 @@ func checkChanges(t Task) (wrong []string) {
 	return wrong
 }
 
+// describe says when attempts began and ended, and with whom, as the Manager has it.
+func describe(attempts []farm.Attempt) (text string) {
+	for _, a := range attempts {
+		text += fmt.Sprintf("%s with %s slot %d from %s to %s %s (%s); ", a.AssignmentID, a.WorkerName, a.Slot,
+			a.Started.Format(time.StampMilli), a.Ended.Format(time.StampMilli), a.Outcome, a.Reason)
+	}
+	return text
+}
+
 // checkRuns: whoever completed it ran it to the end, and no two runs of a task that stops by itself overlap.
 func checkRuns(t Task, runs []Run) (wrong []string) {
 	for _, a := range t.Attempts {
@@ -119,8 +128,8 @@ func checkRuns(t Task, runs []Run) (wrong []string) {
 	for i := 1; i < len(runs); i++ {
 		before, r := runs[i-1], runs[i]
 		if stops && r.Started.Before(before.Ended) {
-			wrong = append(wrong, fmt.Sprintf("it ran twice at once: until %s, and again from %s",
-				before.Ended.Format(time.StampMilli), r.Started.Format(time.StampMilli)))
+			wrong = append(wrong, fmt.Sprintf("it ran twice at once: until %s as %s, and again from %s as %s; attempts: %s",
+				before.Ended.Format(time.StampMilli), before.Assignment, r.Started.Format(time.StampMilli), r.Assignment, describe(t.Attempts)))
 		}
 	}
 	return wrong
