@@ -175,7 +175,8 @@ type fate struct {
 	left    int // bytes until then; both directions draw on it
 	healthy bool
 	silent  bool
-	lossy   bool // it has lost bytes to the state of the proxy
+	lossy   bool          // it has lost bytes to the state of the proxy
+	silence time.Duration // how long a silent one is not reset
 }
 
 func (p *Proxy) drawFate() *fate {
@@ -186,7 +187,7 @@ func (p *Proxy) drawFate() *fate {
 		return &fate{healthy: true}
 	}
 	p.hurt++
-	return &fate{left: p.dice.IntN(p.plan.Bytes), silent: n >= p.plan.Cut}
+	return &fate{left: p.dice.IntN(p.plan.Bytes), silent: n >= p.plan.Cut, silence: p.plan.Silence}
 }
 
 // loses tells whether the state of the proxy makes bytes vanish, in the direction of answers or the other one.
@@ -237,7 +238,7 @@ func (p *Proxy) copy(to, from net.Conn, f *fate, answers bool, done chan<- struc
 		}
 		if passed < n {
 			if f.silent {
-				_ = from.SetReadDeadline(time.Now().Add(p.plan.Silence))
+				_ = from.SetReadDeadline(time.Now().Add(f.silence))
 				_, _ = io.Copy(io.Discard, from)
 			}
 			return
