@@ -68,7 +68,7 @@ func (f *testFarm) open() {
 	f.opts.TaskLog = f.logs
 	var err error
 	f.store, err = store.Open(context.Background(), store.Options{
-		Database: f.path, Durability: store.DurabilityNormal, BusyTimeout: 200 * time.Millisecond, Log: f.opts.Log, OnCommit: f.opts.Bus.Publish,
+		Database: f.path, Durability: store.DurabilityNormal, Log: f.opts.Log, OnCommit: f.opts.Bus.Publish,
 	})
 	f.must(err)
 	f.Service = sched.New(f.store, f.opts)
