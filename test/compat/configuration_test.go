@@ -76,7 +76,7 @@ func fileExchanges(t *testing.T, b *book) {
 	all["manager_name"] = "New Farm"
 	w.send("PUT", "/configuration/file", all).is(204)
 	w.send("GET", "/version", nil).is(200).has("name", "New Farm")
-	if text, err := os.ReadFile(path); err != nil || !contains(text, "New Farm") || !contains(text, "secret") {
+	if text, err := os.ReadFile(path); err != nil || !contains(text, "New Farm") || !contains(text, "not-to-be-shown") {
 		t.Errorf("the file is now %s, %v", text, err)
 	}
 	all["blocklist_threshold"] = "many"
