@@ -86,7 +86,7 @@ func (a *admin) runHere(ctx context.Context, operations *operation.Service, kind
 	if params == nil {
 		text = nil
 	}
-	o, err := operations.Start(ctx, kind, text, "user")
+	started, err := operations.Start(ctx, kind, text, "user")
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func (a *admin) runHere(ctx context.Context, operations *operation.Service, kind
 	go func() {
 		defer close(followed)
 		p := progressLines{a: a}
-		for revision := o.Revision; ; {
-			now, err := operations.WaitChange(following, o.ID, revision)
+		for revision := started.Revision; ; {
+			now, err := operations.WaitChange(following, started.ID, revision)
 			if err != nil {
 				return
 			}
@@ -104,7 +104,7 @@ func (a *admin) runHere(ctx context.Context, operations *operation.Service, kind
 			revision = now.Revision
 		}
 	}()
-	o, err = operations.RunOne(ctx, o.ID)
+	o, err := operations.RunOne(ctx, started.ID)
 	stop()
 	<-followed
 	if err != nil {
