@@ -111,7 +111,7 @@ func (f *follower) hearOnce(ctx context.Context, heard chan<- struct{}) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // whoever hears of nothing more listens anew
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}

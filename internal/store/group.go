@@ -283,7 +283,7 @@ func prepareMembers(ctx context.Context, db *sql.DB) (m memberStatements, err er
 	for at, text := range map[**sql.Stmt]string{
 		&m.begin: "SAVEPOINT member", &m.undo: "ROLLBACK TO member", &m.end: "RELEASE member",
 	} {
-		if *at, err = db.PrepareContext(ctx, text); err != nil {
+		if *at, err = db.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // by close
 			return m, err
 		}
 	}

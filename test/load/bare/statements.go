@@ -62,7 +62,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 		&s.event2: `INSERT INTO bare_events (created_at, topic, payload) VALUES ($1, $2, $3), ($1, $4, $5)`,
 		&s.event3: `INSERT INTO bare_events (created_at, topic, payload) VALUES ($1, $2, $3), ($1, $4, $5), ($1, $6, $7)`,
 	} {
-		if *at, err = conn.PrepareContext(ctx, text); err != nil {
+		if *at, err = conn.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // closed with its connection
 			return err
 		}
 	}

