@@ -166,6 +166,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}}
 	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: kept.files(), Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
 	others.previews, others.tell = previews, events.lastRendered
+	defer context.AfterFunc(life.stopping, keeper.Drains)()
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,
 		Variables: m.follow(scheduler, jobsFolder), TaskLogs: logs, Previews: previews, Workers: workers, Files: files, Blobs: kept.shared(), Shaman: uploads,
