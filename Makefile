@@ -137,8 +137,8 @@ clean: ## Remove what was built
 
 ##@ Set up
 .PHONY: with-deps demo-deps help
-with-deps: ## Install what the tests need and is missing: a C compiler, PostgreSQL, Blender, FFmpeg, ip, Node.js, mosquitto, Python programs (Debian, Ubuntu)
-	@tools/with-deps gcc blender ffmpeg python3 ip node npm mosquitto mosquitto_sub postgres
+with-deps: ## Install what the tests need and is missing: a C compiler, PostgreSQL, HAProxy, nginx, Blender, FFmpeg, ip, Node.js, mosquitto, Python programs (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg python3 ip node npm mosquitto mosquitto_sub postgres haproxy nginx
 	@tools/with-python
 	@$(MAKE) -s test/events/node_modules/.stamp
 
