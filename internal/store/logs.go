@@ -51,7 +51,7 @@ func (s *Store) LogsPruned(ctx context.Context, job farm.FinishedJob) error {
 }
 
 func (s *Store) finishedJobs(ctx context.Context, state int64, until time.Time, limit int) ([]farm.FinishedJob, error) {
-	rows, err := s.reads.JobsByLogsState(ctx, query.JobsByLogsStateParams{LogsState: state, UpdatedAt: micros.Of(until), N: int64(limit)})
+	rows, err := s.reads.JobsByLogsState(ctx, query.JobsByLogsStateParams{LogsState: state, EndedAt: micros.Of(until), N: int64(limit)})
 	jobs := make([]farm.FinishedJob, len(rows))
 	for i, r := range rows {
 		jobs[i] = farm.FinishedJob{ID: r.Uuid, Revision: r.Revision}

@@ -28,7 +28,7 @@ var exported = []tableSpec{
 		"jobs", "id",
 		"id uuid:uuid project_id name:text type:text priority status:text activity:text tag_id? requeue_completed:bool " +
 			"n_queued n_active n_completed n_soft_failed n_failed n_canceled n_paused steps_completed steps_total " +
-			"created_at updated_at delete_requested_at logs_state revision",
+			"created_at updated_at delete_requested_at logs_state ended_at revision",
 	},
 	{"job_specs", "job_id", "job_id settings:json metadata:json shaman_checkout_id:text submitter_platform:text"},
 	{"last_rendered", "job_id", "job_id rendered_at"},

@@ -31,7 +31,8 @@ SELECT s.* FROM job_specs s JOIN jobs j ON j.id = s.job_id WHERE j.uuid = @uuid;
 -- name: UpdateJob :exec
 UPDATE jobs SET status = @status, activity = @activity, requeue_completed = @requeue_completed, priority = @priority,
     tag_id = @tag_id, updated_at = @updated_at, revision = revision + 1,
-    logs_state = CASE WHEN @status IN ('completed', 'failed', 'canceled') THEN logs_state ELSE 0 END
+    logs_state = CASE WHEN @status IN ('completed', 'failed', 'canceled') THEN logs_state ELSE 0 END,
+    ended_at = CASE WHEN @status IN ('completed', 'failed', 'canceled') THEN @updated_at ELSE CAST(0 AS BIGINT) END
 WHERE id = @id;
 
 -- name: SetJobReadyFromJob :exec
@@ -113,8 +114,8 @@ DELETE FROM job_blocks WHERE job_id = @job_id AND task_type = @task_type;
 -- name: InsertImportedJob :one
 INSERT INTO jobs (uuid, project_id, name, type, priority, status, activity, tag_id, requeue_completed, n_queued, n_active,
     n_completed, n_soft_failed, n_failed, n_canceled, n_paused, steps_completed, steps_total, created_at, updated_at,
-    delete_requested_at, revision)
+    delete_requested_at, ended_at, revision)
 VALUES (@uuid, @project_id, @name, @type, @priority, @status, @activity, @tag_id, FALSE, @n_queued, 0, @n_completed,
     @n_soft_failed, @n_failed, @n_canceled, @n_paused, @steps_completed, @steps_total, @created_at, @updated_at,
-    @delete_requested_at, 1)
+    @delete_requested_at, CASE WHEN @status IN ('completed', 'failed', 'canceled') THEN @updated_at ELSE CAST(0 AS BIGINT) END, 1)
 RETURNING id;

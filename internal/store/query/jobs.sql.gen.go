@@ -207,10 +207,10 @@ func (q *Queries) InsertBlock(ctx context.Context, arg InsertBlockParams) error 
 const insertImportedJob = `-- name: InsertImportedJob :one
 INSERT INTO jobs (uuid, project_id, name, type, priority, status, activity, tag_id, requeue_completed, n_queued, n_active,
     n_completed, n_soft_failed, n_failed, n_canceled, n_paused, steps_completed, steps_total, created_at, updated_at,
-    delete_requested_at, revision)
+    delete_requested_at, ended_at, revision)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE, $9, 0, $10,
     $11, $12, $13, $14, $15, $16, $17, $18,
-    $19, 1)
+    $19, CASE WHEN $6 IN ('completed', 'failed', 'canceled') THEN $18 ELSE CAST(0 AS BIGINT) END, 1)
 RETURNING id
 `
 
@@ -386,7 +386,7 @@ func (q *Queries) InsertStatusChange(ctx context.Context, arg InsertStatusChange
 }
 
 const jobByUUID = `-- name: JobByUUID :one
-SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.logs_state, jobs.revision, p.uuid AS project_uuid, COALESCE(t.uuid, '') AS tag_uuid FROM jobs
+SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.logs_state, jobs.ended_at, jobs.revision, p.uuid AS project_uuid, COALESCE(t.uuid, '') AS tag_uuid FROM jobs
 JOIN projects p ON p.id = jobs.project_id LEFT JOIN tags t ON t.id = jobs.tag_id
 WHERE jobs.uuid = $1
 `
@@ -424,6 +424,7 @@ func (q *Queries) JobByUUID(ctx context.Context, uuid string) (JobByUUIDRow, err
 		&i.Job.UpdatedAt,
 		&i.Job.DeleteRequestedAt,
 		&i.Job.LogsState,
+		&i.Job.EndedAt,
 		&i.Job.Revision,
 		&i.ProjectUuid,
 		&i.TagUuid,
@@ -521,7 +522,7 @@ func (q *Queries) JobsWithFailures(ctx context.Context) ([]string, error) {
 }
 
 const lockJob = `-- name: LockJob :one
-SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.logs_state, jobs.revision, COALESCE(t.uuid, '') AS tag_uuid,
+SELECT jobs.id, jobs.uuid, jobs.project_id, jobs.name, jobs.type, jobs.priority, jobs.status, jobs.activity, jobs.tag_id, jobs.requeue_completed, jobs.n_queued, jobs.n_active, jobs.n_completed, jobs.n_soft_failed, jobs.n_failed, jobs.n_canceled, jobs.n_paused, jobs.steps_completed, jobs.steps_total, jobs.created_at, jobs.updated_at, jobs.delete_requested_at, jobs.logs_state, jobs.ended_at, jobs.revision, COALESCE(t.uuid, '') AS tag_uuid,
     CAST((SELECT COALESCE(sum(r.ready_count), 0) FROM job_ready r WHERE r.job_id = jobs.id) AS BIGINT) AS ready
 FROM jobs LEFT JOIN tags t ON t.id = jobs.tag_id WHERE jobs.uuid = $1
 `
@@ -559,6 +560,7 @@ func (q *Queries) LockJob(ctx context.Context, uuid string) (LockJobRow, error) 
 		&i.Job.UpdatedAt,
 		&i.Job.DeleteRequestedAt,
 		&i.Job.LogsState,
+		&i.Job.EndedAt,
 		&i.Job.Revision,
 		&i.TagUuid,
 		&i.Ready,
@@ -682,7 +684,8 @@ func (q *Queries) UnsettledJobs(ctx context.Context) ([]string, error) {
 const updateJob = `-- name: UpdateJob :exec
 UPDATE jobs SET status = $1, activity = $2, requeue_completed = $3, priority = $4,
     tag_id = $5, updated_at = $6, revision = revision + 1,
-    logs_state = CASE WHEN $1 IN ('completed', 'failed', 'canceled') THEN logs_state ELSE 0 END
+    logs_state = CASE WHEN $1 IN ('completed', 'failed', 'canceled') THEN logs_state ELSE 0 END,
+    ended_at = CASE WHEN $1 IN ('completed', 'failed', 'canceled') THEN $6 ELSE CAST(0 AS BIGINT) END
 WHERE id = $7
 `
 

@@ -2,12 +2,12 @@
 
 -- name: JobsByLogsState :many
 SELECT uuid, revision FROM jobs
-WHERE logs_state = @logs_state AND updated_at <= @updated_at AND status IN ('completed', 'failed', 'canceled')
-ORDER BY updated_at, id LIMIT CAST(@n AS BIGINT);
+WHERE logs_state = @logs_state AND ended_at <= @ended_at AND status IN ('completed', 'failed', 'canceled')
+ORDER BY ended_at, id LIMIT CAST(@n AS BIGINT);
 
 -- name: FirstByLogsState :one
-SELECT updated_at FROM jobs
-WHERE logs_state = @logs_state AND status IN ('completed', 'failed', 'canceled') ORDER BY updated_at LIMIT 1;
+SELECT ended_at FROM jobs
+WHERE logs_state = @logs_state AND status IN ('completed', 'failed', 'canceled') ORDER BY ended_at LIMIT 1;
 
 -- name: SetLogsState :exec
 -- A job that has changed since it was seen is looked at again. Nobody is told: this is no change of the job.

@@ -12,27 +12,27 @@ import (
 )
 
 const firstByLogsState = `-- name: FirstByLogsState :one
-SELECT updated_at FROM jobs
-WHERE logs_state = $1 AND status IN ('completed', 'failed', 'canceled') ORDER BY updated_at LIMIT 1
+SELECT ended_at FROM jobs
+WHERE logs_state = $1 AND status IN ('completed', 'failed', 'canceled') ORDER BY ended_at LIMIT 1
 `
 
 func (q *Queries) FirstByLogsState(ctx context.Context, logsState int64) (micros.Time, error) {
 	row := q.queryRow(ctx, q.firstByLogsStateStmt, firstByLogsState, logsState)
-	var updated_at micros.Time
-	err := row.Scan(&updated_at)
-	return updated_at, err
+	var ended_at micros.Time
+	err := row.Scan(&ended_at)
+	return ended_at, err
 }
 
 const jobsByLogsState = `-- name: JobsByLogsState :many
 
 SELECT uuid, revision FROM jobs
-WHERE logs_state = $1 AND updated_at <= $2 AND status IN ('completed', 'failed', 'canceled')
-ORDER BY updated_at, id LIMIT CAST($3 AS BIGINT)
+WHERE logs_state = $1 AND ended_at <= $2 AND status IN ('completed', 'failed', 'canceled')
+ORDER BY ended_at, id LIMIT CAST($3 AS BIGINT)
 `
 
 type JobsByLogsStateParams struct {
 	LogsState int64
-	UpdatedAt micros.Time
+	EndedAt   micros.Time
 	N         int64
 }
 
@@ -43,7 +43,7 @@ type JobsByLogsStateRow struct {
 
 // SPDX-License-Identifier: GPL-3.0-or-later
 func (q *Queries) JobsByLogsState(ctx context.Context, arg JobsByLogsStateParams) ([]JobsByLogsStateRow, error) {
-	rows, err := q.query(ctx, q.jobsByLogsStateStmt, jobsByLogsState, arg.LogsState, arg.UpdatedAt, arg.N)
+	rows, err := q.query(ctx, q.jobsByLogsStateStmt, jobsByLogsState, arg.LogsState, arg.EndedAt, arg.N)
 	if err != nil {
 		return nil, err
 	}

@@ -77,6 +77,7 @@ type Job struct {
 	UpdatedAt         micros.Time
 	DeleteRequestedAt micros.Time
 	LogsState         int64
+	EndedAt           micros.Time
 	Revision          int64
 }
 

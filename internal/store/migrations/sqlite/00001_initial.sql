@@ -88,9 +88,11 @@ CREATE TABLE jobs (
     delete_requested_at BIGINT NOT NULL,
     -- What was done with the task logs since the job ended: 0 nothing, 1 compressed, 2 those of earlier attempts removed.
     logs_state BIGINT NOT NULL DEFAULT 0,
+    -- When an ended job was saved last, else 0. No index has updated_at: PostgreSQL would write all of them with every task.
+    ended_at BIGINT NOT NULL DEFAULT 0,
     revision BIGINT NOT NULL
 );
-CREATE INDEX jobs_by_logs_state ON jobs (logs_state, updated_at) WHERE status IN ('completed', 'failed', 'canceled');
+CREATE INDEX jobs_by_logs_state ON jobs (logs_state, ended_at) WHERE status IN ('completed', 'failed', 'canceled');
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_by_tag ON jobs (tag_id);
 CREATE INDEX jobs_by_project ON jobs (project_id);
@@ -122,7 +124,8 @@ CREATE TABLE job_ready (
     ready_count BIGINT NOT NULL,
     PRIMARY KEY (job_id, task_type)
 );
-CREATE INDEX job_ready_to_claim ON job_ready (priority DESC, job_id) WHERE runnable AND ready_count > 0;
+-- Without ready_count, which changes with every claim: PostgreSQL writes all indexes of a row when a column of one changes.
+CREATE INDEX job_ready_to_claim ON job_ready (priority DESC, job_id) WHERE runnable;
 
 CREATE TABLE job_blocks (
     job_id BIGINT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
