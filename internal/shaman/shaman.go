@@ -24,6 +24,7 @@ import (
 
 	"flamenco.farm/internal/blob"
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/volume"
 )
 
 // The folders of the shared storage.
@@ -94,7 +95,7 @@ func New(opts Options) (*Store, error) {
 	s := &Store{
 		log: opts.Log, period: opts.Period, collect: opts.Collect,
 		shared: shared, store: filepath.Join(shared, storeFolder),
-		ways: allWays(), free: freeSpace, chars: randomChars,
+		ways: allWays(), free: volume.Free, chars: randomChars,
 	}
 	if opts.Blobs != nil {
 		s.remote = &remote{blobs: opts.Blobs, maxAge: opts.MaxAge}

@@ -13,18 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeSpace is how many bytes of the disk of a folder the Manager may still use, -1 if the file system does not tell.
-func freeSpace(folder string) (int64, error) {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(folder, &stat); err != nil {
-		return 0, err
-	}
-	if stat.Blocks == 0 {
-		return -1, nil
-	}
-	return int64(stat.Bavail) * int64(stat.Bsize), nil // the types differ from system to system
-}
-
 // isFull reports whether err says that the disk or somebody's share of it is full.
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)

@@ -5,24 +5,10 @@ package shaman
 import (
 	"errors"
 	"io/fs"
-	"math"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
-
-// freeSpace is how many bytes of the disk of a folder the Manager may still use.
-func freeSpace(folder string) (int64, error) {
-	name, err := windows.UTF16PtrFromString(folder)
-	if err != nil {
-		return 0, err
-	}
-	var free uint64
-	if err := windows.GetDiskFreeSpaceEx(name, &free, nil, nil); err != nil {
-		return 0, err
-	}
-	return int64(min(free, math.MaxInt64)), nil
-}
 
 // isFull reports whether err says that the disk or somebody's share of it is full.
 func isFull(err error) bool {

@@ -219,7 +219,7 @@ func TestSpaceIsGivenBackInSlicesWhileOthersWrite(t *testing.T) {
 	for i := range 4 {
 		submit(t, s, job(fmt.Sprint(i), 2000))
 	}
-	if _, err := s.write.Exec("DELETE FROM jobs WHERE name <> 'kept'"); err != nil {
+	if _, err := s.conn.ExecContext(t.Context(), "DELETE FROM jobs WHERE name <> 'kept'"); err != nil {
 		t.Fatal(err)
 	}
 	before := number(t, s.read, "PRAGMA page_count")
@@ -282,7 +282,7 @@ func TestAWholeVacuumNeedsTheDatabaseForItselfAndMakesSlicesPossible(t *testing.
 		t.Errorf("a file of the old kind: %v", err)
 	}
 	submit(t, s, job("j", 2000))
-	if _, err := s.write.Exec("DELETE FROM jobs"); err != nil {
+	if _, err := s.conn.ExecContext(t.Context(), "DELETE FROM jobs"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -3,7 +3,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 )
@@ -36,16 +35,8 @@ ORDER BY t.priority DESC, t.index_in_job LIMIT 1`
 // sqliteClaims are the two, parsed once: a claim runs them in every transaction.
 type sqliteClaims struct{ jobs, task *sql.Stmt }
 
-func prepareClaims(ctx context.Context, db *sql.DB) (c sqliteClaims, err error) {
-	if c.jobs, err = db.PrepareContext(ctx, jobsToClaimSQLite); err != nil {
-		return c, err
-	}
-	c.task, err = db.PrepareContext(ctx, taskToClaimSQLite)
-	return c, err
-}
-
 func (c sqliteClaims) jobsToClaim(tx *Tx, args ...any) (*sql.Rows, error) {
-	return tx.db.(*sql.Tx).StmtContext(tx.ctx, c.jobs).QueryContext(tx.ctx, args...) //nolint:sqlclosecheck,forcetypeassert // closed with the transaction
+	return c.jobs.QueryContext(tx.ctx, args...)
 }
 
 func (c sqliteClaims) bestOfJob(tx *Tx, w *Worker, types []readyRow) (*Task, error) {
@@ -66,20 +57,9 @@ func (c sqliteClaims) bestOfJob(tx *Tx, w *Worker, types []readyRow) (*Task, err
 }
 
 func (c sqliteClaims) bestTask(tx *Tx, w *Worker, r readyRow) (found candidate, err error) {
-	statement := tx.db.(*sql.Tx).StmtContext(tx.ctx, c.task) //nolint:sqlclosecheck,forcetypeassert // closed with the transaction
-	err = statement.QueryRowContext(tx.ctx, r.job, r.taskType, w.id).Scan(&found.task, &found.priority, &found.index)
+	err = c.task.QueryRowContext(tx.ctx, r.job, r.taskType, w.id).Scan(&found.task, &found.priority, &found.index)
 	if errors.Is(err, sql.ErrNoRows) {
 		return candidate{}, nil
 	}
 	return found, err
-}
-
-func (c sqliteClaims) close() error {
-	var errs []error
-	for _, s := range []*sql.Stmt{c.jobs, c.task} {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/volume"
 )
 
 // unfinished ends the name of a copy that is being written; what a crash left of one is removed by the next.
@@ -83,12 +84,12 @@ func databaseSize(path string) (size int64) {
 
 // NeedSpace is an error of code farm.CodeStorage unless so many bytes, and some to spare, are free.
 func NeedSpace(folder string, bytes int64) error {
-	free, err := freeSpace(folder)
+	free, err := volume.Free(folder)
 	if err != nil {
 		return fmt.Errorf("asking how much space is free in %s: %w", folder, err)
 	}
-	if free < uint64(bytes)+spareSpace {
-		return farm.Errorf(farm.CodeStorage, "%s has %d MiB left and %d MiB are needed", folder, free>>20, (uint64(bytes)+spareSpace)>>20)
+	if free >= 0 && free < bytes+spareSpace {
+		return farm.Errorf(farm.CodeStorage, "%s has %d MiB left and %d MiB are needed", folder, free>>20, (bytes+spareSpace)>>20)
 	}
 	return nil
 }

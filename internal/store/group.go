@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -36,10 +35,7 @@ var errClosed = errors.New("the database is closed")
 // entry that fails is undone by its savepoint, an error of the storage fails every entry of the commit. Callers are
 // answered after COMMIT. Their contexts never reach the driver: an interrupted statement would undo everybody's work.
 type group struct {
-	db       *sql.DB
-	q        *query.Queries
-	claims   claims
-	member   memberStatements
+	conn     *sqliteConn
 	wal      *walWatch
 	busy     time.Duration
 	work     time.Duration // maxWork, but for tests that must not depend on how fast they run
@@ -66,7 +62,7 @@ type entry struct {
 
 func newGroup(s *Store, opts Options) *group {
 	g := &group{
-		db: s.write, q: s.writes, claims: s.claims, member: s.member, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
+		conn: s.conn, wal: s.wal, busy: opts.BusyTimeout, work: maxWork, onCommit: opts.OnCommit,
 		wanted: opts.Wanted, observe: opts.Observe, usage: &s.usage,
 		queue: make(chan *entry, maxEntries), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -113,27 +109,27 @@ func (g *group) run() {
 				}
 			}
 		}
-		if tx := g.begin(); tx != nil {
-			g.commit(tx)
+		if g.begin() {
+			g.commit()
 		}
 	}
 }
 
 // begin starts a transaction, waiting for a database that another process keeps locked. It answers those whose time is
-// up meanwhile, and returns nil when nobody is left.
-func (g *group) begin() *sql.Tx {
+// up meanwhile, and returns false when nobody is left.
+func (g *group) begin() bool {
 	for {
 		g.drop(gaveUp)
 		if len(g.pending) == 0 {
-			return nil
+			return false
 		}
-		tx, err := g.db.BeginTx(context.Background(), nil)
+		err := run(g.conn.begin)
 		if err == nil {
-			return tx
+			return true
 		}
 		if !isBusy(err) {
 			g.drop(func(*entry) error { return fmt.Errorf("beginning a transaction: %w", err) })
-			return nil
+			return false
 		}
 		g.usage.retries.Add(1)
 		g.takeQueued(maxEntries)
@@ -172,9 +168,8 @@ func (g *group) takeQueued(limit int) {
 	}
 }
 
-// commit runs pending entries in the transaction and commits it.
-func (g *group) commit(tx *sql.Tx) {
-	q := g.q.WithTx(tx)
+// commit runs pending entries in the transaction that was begun, and commits it.
+func (g *group) commit() {
 	start := time.Now()
 	var members []*entry
 	var broken error
@@ -184,16 +179,16 @@ func (g *group) commit(tx *sql.Tx) {
 			break
 		}
 		members = append(members, e)
-		broken = g.runMember(tx, q, e, len(members) == 1)
+		broken = g.runMember(e, len(members) == 1)
 	}
 	if broken == nil {
-		broken = g.writeEvent(tx, members)
+		broken = g.writeEvent(members)
 	}
 	if broken == nil {
-		broken = tx.Commit()
+		broken = run(g.conn.commit)
 	}
 	if broken != nil {
-		_ = tx.Rollback() // the error that broke it says more
+		_ = run(g.conn.rollback) // the error that broke it says more
 	}
 	var changes []farm.Change
 	for _, e := range members {
@@ -218,7 +213,7 @@ func (g *group) commit(tx *sql.Tx) {
 }
 
 // writeEvent stores what the members changed, one row for all.
-func (g *group) writeEvent(tx *sql.Tx, members []*entry) error {
+func (g *group) writeEvent(members []*entry) error {
 	var changes []farm.Change
 	for _, e := range members {
 		if e.err == nil {
@@ -232,7 +227,7 @@ func (g *group) writeEvent(tx *sql.Tx, members []*entry) error {
 	if err != nil {
 		return err
 	}
-	return g.q.WithTx(tx).InsertEvent(context.Background(), query.InsertEventParams{CreatedAt: micros.Of(time.Now()), Changes: text})
+	return g.conn.q.InsertEvent(context.Background(), query.InsertEventParams{CreatedAt: micros.Of(time.Now()), Changes: text})
 }
 
 // nextMember is the next entry that may join the commit, nil when it is full.
@@ -255,14 +250,14 @@ func (g *group) nextMember(members []*entry, start time.Time) *entry {
 
 // runMember runs one entry. The first of a commit needs no savepoint: if it fails, there is nothing else to keep. The
 // error returned is one that takes the whole transaction with it.
-func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) error {
+func (g *group) runMember(e *entry, first bool) error {
 	ctx := context.Background()
 	if !first {
-		if err := g.member.exec(tx, g.member.begin); err != nil {
+		if err := run(g.conn.member); err != nil {
 			return err
 		}
 	}
-	t := &Tx{ctx: ctx, q: q, db: tx, claims: g.claims, now: time.Now().UTC().Truncate(time.Microsecond), wanted: g.wanted}
+	t := &Tx{ctx: ctx, q: g.conn.q, db: g.conn, claims: g.conn.claims, now: time.Now().UTC().Truncate(time.Microsecond), wanted: g.wanted}
 	e.err = callSafely(e.fn, t)
 	e.changes, e.ended = t.changes, t.done
 	switch {
@@ -271,38 +266,9 @@ func (g *group) runMember(tx *sql.Tx, q *query.Queries, e *entry, first bool) er
 	case first:
 		return nil
 	case e.err != nil:
-		return errors.Join(g.member.exec(tx, g.member.undo), g.member.exec(tx, g.member.end))
+		return errors.Join(run(g.conn.undo), run(g.conn.accept))
 	}
-	return g.member.exec(tx, g.member.end)
-}
-
-// memberStatements keep the members of a commit apart. They are parsed once: most members run them.
-type memberStatements struct{ begin, undo, end *sql.Stmt }
-
-func prepareMembers(ctx context.Context, db *sql.DB) (m memberStatements, err error) {
-	for at, text := range map[**sql.Stmt]string{
-		&m.begin: "SAVEPOINT member", &m.undo: "ROLLBACK TO member", &m.end: "RELEASE member",
-	} {
-		if *at, err = db.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // by close
-			return m, err
-		}
-	}
-	return m, nil
-}
-
-func (m memberStatements) exec(tx *sql.Tx, s *sql.Stmt) error {
-	_, err := tx.StmtContext(context.Background(), s).ExecContext(context.Background()) //nolint:sqlclosecheck // closed with the transaction
-	return err
-}
-
-func (m memberStatements) close() error {
-	var errs []error
-	for _, s := range []*sql.Stmt{m.begin, m.undo, m.end} {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
+	return run(g.conn.accept)
 }
 
 // callSafely keeps a panic of one caller from taking the writes of all others with it.

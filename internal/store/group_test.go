@@ -220,7 +220,7 @@ func TestAFullDiskFailsEveryMemberOfTheCommit(t *testing.T) {
 			var h heard
 			s := open(t, Options{OnCommit: h.onCommit})
 			var pages int
-			if err := s.write.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+			if err := s.conn.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages); err != nil {
 				t.Fatal(err)
 			}
 			setMaxPages(t, s, pages)
@@ -250,7 +250,7 @@ func TestAFullDiskFailsEveryMemberOfTheCommit(t *testing.T) {
 
 func setMaxPages(t *testing.T, s *Store, n int) {
 	t.Helper()
-	if _, err := s.write.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
+	if _, err := s.conn.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
 		t.Fatal(err)
 	}
 }

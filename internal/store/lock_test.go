@@ -181,8 +181,8 @@ func TestADatabaseIsAsDurableAsAskedFor(t *testing.T) {
 		var synchronous, keys, readOnly int
 		var journal string
 		err := errors.Join(
-			s.write.QueryRow("PRAGMA synchronous").Scan(&synchronous), s.write.QueryRow("PRAGMA foreign_keys").Scan(&keys),
-			s.write.QueryRow("PRAGMA journal_mode").Scan(&journal), s.read.QueryRow("PRAGMA query_only").Scan(&readOnly),
+			s.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&synchronous), s.conn.QueryRowContext(t.Context(), "PRAGMA foreign_keys").Scan(&keys),
+			s.conn.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&journal), s.read.QueryRow("PRAGMA query_only").Scan(&readOnly),
 		)
 		if err != nil || synchronous != want || keys != 1 || journal != "wal" || readOnly != 1 {
 			t.Errorf("%q: synchronous %d, foreign keys %d, journal %s, readers only read %d, %v",
@@ -211,7 +211,7 @@ func TestADatabaseOfAnotherVersionIsNotOpenedBesideItsManager(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "farm.sqlite")
 	s := open(t, Options{Database: path})
-	if _, err := s.write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)"); err != nil {
+	if _, err := s.conn.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)"); err != nil {
 		t.Fatal(err)
 	}
 	opened, err := Open(t.Context(), Options{Database: path, Beside: true, Log: slog.New(slog.DiscardHandler)})

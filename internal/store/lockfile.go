@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"flamenco.farm/internal/volume"
 )
 
 // lockFile keeps a second Manager off the same database. The kernel frees it at any death of its owner.
@@ -19,7 +21,7 @@ func lockDatabase(database string) (*lockFile, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	if kind := networkFileSystem(folder); kind != "" {
+	if kind := volume.Network(folder); kind != "" {
 		return nil, fmt.Errorf("%s is on a network file system (%s), where SQLite is not safe; keep the database on a local disk", folder, kind)
 	}
 	path := database + ".lock"

@@ -17,5 +17,3 @@ func tryLock(f *os.File) error {
 func unlock(f *os.File) error {
 	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &windows.Overlapped{Offset: 1 << 30})
 }
-
-func networkFileSystem(string) string { return "" }

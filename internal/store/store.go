@@ -67,12 +67,10 @@ type Store struct {
 	close       func() error
 
 	// of SQLite only
-	writes *query.Queries
-	keep   *sql.DB // for checkpoints
-	claims sqliteClaims
-	member memberStatements
-	lock   *lockFile
-	wal    *walWatch
+	conn *sqliteConn
+	keep *sql.DB // for checkpoints
+	lock *lockFile
+	wal  *walWatch
 
 	// of PostgreSQL only
 	clock  *clock
@@ -187,13 +185,7 @@ func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {
 	if s.keep, err = openSQLite(opts, keeper); err != nil {
 		return err
 	}
-	if s.claims, err = prepareClaims(ctx, s.write); err != nil {
-		return err
-	}
-	if s.member, err = prepareMembers(ctx, s.write); err != nil {
-		return err
-	}
-	if s.writes, err = query.Prepare(ctx, s.write); err != nil {
+	if s.conn, err = newSQLiteConn(ctx, s.write); err != nil {
 		return err
 	}
 	if s.reads, err = query.Prepare(ctx, s.read); err != nil {
@@ -207,11 +199,12 @@ func (s *Store) openSQLite(ctx context.Context, opts Options) (err error) {
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) closePools() error {
-	errs := []error{s.claims.close(), s.member.close()}
-	for _, q := range []*query.Queries{s.writes, s.reads} {
-		if q != nil {
-			errs = append(errs, q.Close())
-		}
+	var errs []error
+	if s.conn != nil {
+		errs = append(errs, s.conn.close())
+	}
+	if s.reads != nil {
+		errs = append(errs, s.reads.Close())
 	}
 	for _, db := range []*sql.DB{s.keep, s.read, s.write} {
 		if db != nil {

@@ -266,7 +266,7 @@ func (b *bulk) add(row ...any) (err error) {
 		return nil
 	}
 	if b.whole == nil && b.tx.pg == nil {
-		if b.whole, err = b.tx.db.(*sql.Tx).PrepareContext(b.tx.ctx, b.insert()); err != nil { //nolint:forcetypeassert // on SQLite
+		if b.whole, err = b.tx.db.(*sqliteConn).parsed(b.tx.ctx, b.insert()); err != nil { //nolint:forcetypeassert // the only other runner
 			return err
 		}
 	}
@@ -279,13 +279,8 @@ func (b *bulk) add(row ...any) (err error) {
 	return err
 }
 
-// flush inserts what is left. Without it, or after an error, the statement is closed with the transaction.
+// flush inserts what is left.
 func (b *bulk) flush() error {
-	if b.whole != nil {
-		if err := b.whole.Close(); err != nil {
-			return err
-		}
-	}
 	if len(b.args) == 0 {
 		return nil
 	}

@@ -28,6 +28,7 @@ const stripes = 64
 type files struct {
 	root    *folders // to read
 	disk    disk     // to change
+	logs    openLogs
 	maxSize int64
 	locks   [stripes]sync.Mutex // one task is changed by one call at a time
 	others  *shared             // the same between Managers that share the folder; nil = there are none
@@ -54,14 +55,18 @@ func newFiles(folder string, maxSize int64, c codec, hear func(farm.LogID, strin
 		return nil, fmt.Errorf("tasklog: opening the local storage: %w", err)
 	}
 	in := newFolders(root)
-	return &files{root: in, disk: in, maxSize: maxSize, codec: c, hear: hear, finished: finished}, nil
+	return &files{
+		root: in, disk: in, logs: openLogs{max: maxLogs(folder), byTask: map[string]*openLog{}},
+		maxSize: maxSize, codec: c, hear: hear, finished: finished,
+	}, nil
 }
 
 func (s *files) close() error {
+	err := errors.Join(s.logs.close(), s.root.Close())
 	if s.others != nil {
-		return errors.Join(s.others.close(), s.root.Close())
+		return errors.Join(s.others.close(), err)
 	}
-	return s.root.Close()
+	return err
 }
 
 // lock keeps everybody else from the logs of a task until unlock is called.

@@ -38,32 +38,51 @@ func (s *files) change(id farm.LogID, do func(f *os.File, e extent) (int64, erro
 	}
 	defer unlock()
 
-	name, err := s.rotate(id)
+	log := s.logs.take(id)
+	if log == nil {
+		if log, err = s.openLog(id); err != nil {
+			return 0, storageError(err)
+		}
+	}
+	e, err := s.extentOf(log.File)
 	if err != nil {
+		log.Close()
 		return 0, storageError(err)
 	}
-	if err := s.unpackFor(name, id); err != nil {
+	written, err := do(log.File, e)
+	if err != nil {
+		return 0, storageError(errors.Join(err, log.Close()))
+	}
+	size = e.logical() + written
+	tooLong := e.size+written > s.maxSize
+	if tooLong {
+		err = log.Close()
+	} else {
+		err = s.logs.put(id, log)
+	}
+	if err != nil { // some file systems say only now that there is no space
 		return 0, storageError(err)
+	}
+	if tooLong {
+		s.cut(log.name) // a log that could not be cut is longer than it should be; the next change tries again
+	}
+	return size, nil
+}
+
+// openLog opens the log of an attempt, as text and under the name it has now.
+func (s *files) openLog(id farm.LogID) (*openLog, error) {
+	name, err := s.rotate(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.unpackFor(name, id); err != nil {
+		return nil, err
 	}
 	f, err := s.openForChange(name, id.JobID)
 	if err != nil {
-		return 0, storageError(err)
+		return nil, err
 	}
-	e, err := s.extentOf(f)
-	if err != nil {
-		f.Close()
-		return 0, storageError(err)
-	}
-	written, err := do(f, e)
-	// Some file systems say only now that there is no space.
-	if err := errors.Join(err, f.Close()); err != nil {
-		return 0, storageError(err)
-	}
-	size = e.logical() + written
-	if e.size += written; e.size > s.maxSize {
-		s.cut(name) // a log that could not be cut is longer than it should be; the next change tries again
-	}
-	return size, nil
+	return &openLog{File: f, generation: max(id.Generation, 1), name: name}, nil
 }
 
 func (s *files) openForChange(name, jobID string) (*os.File, error) {

@@ -3,6 +3,7 @@
 package tasklog_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,6 +31,37 @@ func TestALogIsWrittenAfterAnotherProcessRemovedTheFolderOfItsJob(t *testing.T) 
 		}
 		if err := os.RemoveAll(filepath.Join(at, tasklog.Folder(id.JobID))); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestMoreLogsThanAreKeptOpenAreAllWritten(t *testing.T) {
+	t.Parallel()
+	at := t.TempDir()
+	store, err := tasklog.New(at, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	id := func(task int, generation int64) farm.LogID {
+		return farm.LogID{JobID: "11111111-1111-4111-8111-111111111111", TaskID: fmt.Sprintf("22222222-2222-4222-8222-%012d", task), Generation: generation}
+	}
+	const tasks = 600
+	for generation := range int64(2) {
+		for round := range 2 {
+			for task := range tasks {
+				if _, err := store.AppendChunk(id(task, generation+1), -1, fmt.Sprintf("%d.%d\n", generation+1, round)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for task := range tasks {
+		for generation := range int64(2) {
+			text, _, _, err := store.Part(id(task, generation+1), 0, 100)
+			if want := fmt.Sprintf("%d.0\n%[1]d.1\n", generation+1); err != nil || string(text) != want {
+				t.Fatalf("attempt %d of task %d logged %q, %v; want %q", generation+1, task, text, err, want)
+			}
 		}
 	}
 }

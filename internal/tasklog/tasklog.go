@@ -92,6 +92,7 @@ func NewShared(folder string, maxSize int64) (*Store, error) {
 	if place.others, err = newShared(place.root.top); err != nil {
 		return nil, errors.Join(err, place.root.Close(), s.closeCodec())
 	}
+	place.logs.max = 0 // another Manager may give a log another name
 	s.place = place
 	return s, nil
 }

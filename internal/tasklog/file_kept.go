@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package tasklog
+
+import (
+	"errors"
+	"os"
+	"sync"
+
+	"flamenco.farm/internal/farm"
+)
+
+// openLogs keeps the logs open that were appended to last, so that the next piece of one is a write and nothing else. Whoever
+// has the lock of a task takes its log out and puts it back, or closes it. A log that got another name since is not kept:
+// rotate looks at what it takes. One that was deleted is found out by isDeleted.
+type openLogs struct {
+	max int // 0 = none is kept
+
+	mu     sync.Mutex
+	byTask map[string]*openLog
+	clock  int64
+}
+
+type openLog struct {
+	*os.File
+	generation int64
+	name       string
+	used       int64
+}
+
+// take is the open log of an attempt, nil if there is none that can be used.
+func (o *openLogs) take(id farm.LogID) *openLog {
+	o.mu.Lock()
+	l := o.byTask[id.TaskID]
+	delete(o.byTask, id.TaskID)
+	o.mu.Unlock()
+	if l != nil && (l.generation != max(id.Generation, 1) || isDeleted(l.File)) {
+		_ = l.Close() // what was written to it is told already
+		return nil
+	}
+	return l
+}
+
+// put keeps a log open, in place of the one that was not used for longest.
+func (o *openLogs) put(id farm.LogID, l *openLog) error {
+	if o.max == 0 {
+		return l.Close()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.clock++
+	l.used = o.clock
+	if o.byTask[id.TaskID] = l; len(o.byTask) <= o.max {
+		return nil
+	}
+	oldest := id.TaskID
+	for task, l := range o.byTask {
+		if l.used < o.byTask[oldest].used {
+			oldest = task
+		}
+	}
+	_ = o.byTask[oldest].Close() // as above
+	delete(o.byTask, oldest)
+	return nil
+}
+
+func (o *openLogs) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var errs []error
+	for _, l := range o.byTask {
+		errs = append(errs, l.Close())
+	}
+	clear(o.byTask)
+	return errors.Join(errs...)
+}
