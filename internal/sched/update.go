@@ -97,11 +97,11 @@ func (u Update) check() error {
 }
 
 // isLast reports whether the update comes from whoever got the task last.
-func (u Update) isLast(t *store.Task) bool {
-	return t.WorkerID == u.WorkerID && (u.Assignment == "" || u.Assignment == t.Assignment)
+func (u Update) isLast(held bool, assignment string) bool {
+	return held && (u.Assignment == "" || u.Assignment == assignment)
 }
 
-func (u Update) seenBefore(t *store.Task) bool { return u.Sequence > 0 && u.Sequence <= t.LastSequence }
+func (u Update) seenBefore(lastSequence int64) bool { return u.Sequence > 0 && u.Sequence <= lastSequence }
 
 // keptLog is what keepLog wrote: the log of which attempt, and its size afterwards; the zero value if nothing.
 type keptLog struct{ generation, size int64 }
@@ -112,14 +112,14 @@ func (s *Service) keepLog(ctx context.Context, u Update) (keptLog, error) {
 	if u.Log == nil || *u.Log == "" {
 		return keptLog{}, nil
 	}
-	t, err := s.store.PeekTask(ctx, u.TaskID)
-	if err != nil {
+	t, err := s.store.Glance(ctx, u.WorkerID, u.TaskID)
+	if err != nil && !farm.IsNotExist(err) { // what is not there the transaction says better
 		return keptLog{}, err
 	}
-	if !u.isLast(t) || u.seenBefore(t) {
+	if !u.isLast(t.Held, t.Assignment) || u.seenBefore(t.LastSequence) {
 		return keptLog{}, nil
 	}
-	size, err := s.TaskLog.AppendChunk(logOf(t), t.LogSize, *u.Log)
+	size, err := s.TaskLog.AppendChunk(farm.LogID{JobID: t.JobID, TaskID: u.TaskID, Generation: t.Generation}, t.LogSize, *u.Log)
 	return keptLog{generation: t.Generation, size: size}, err
 }
 
@@ -128,7 +128,7 @@ func (s *Service) update(tx *store.Tx, u Update, kept keptLog, after *aftermath)
 	if err != nil {
 		return err
 	}
-	if u.seenBefore(t) {
+	if u.seenBefore(t.LastSequence) {
 		after.repeated = true
 		return nil
 	}
@@ -182,7 +182,7 @@ func (s *Service) reporter(tx *store.Tx, u Update) (*store.Worker, *store.Task, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if !u.isLast(t) {
+	if !u.isLast(t.WorkerID == u.WorkerID, t.Assignment) {
 		return nil, nil, farm.Errorf(farm.CodeNotAssigned, "task %s is not assigned to this worker any more", u.TaskID)
 	}
 	return w, t, nil
@@ -281,28 +281,24 @@ func noteCommand(tx *store.Tx, t *store.Task, c *CommandUpdate) error {
 
 // MayRun tells a worker whether to go on with a task, and why not.
 func (s *Service) MayRun(ctx context.Context, c Caller, taskID, assignment string) (Permit, error) {
-	w, err := s.store.PeekWorker(ctx, c.WorkerID)
+	t, err := s.store.Glance(ctx, c.WorkerID, taskID)
 	if err != nil {
 		return Permit{}, err
 	}
-	if c.Session != "" && c.Session != w.Session {
+	if c.Session != "" && c.Session != t.Session {
 		return Permit{Reason: errSessionOver.Message}, nil
 	}
-	if w.Requested != nil && !w.Requested.Lazy {
-		return Permit{Reason: fmt.Sprintf("the worker is asked to become %s", w.Requested.Status), StatusRequested: true}, nil
+	if t.Requested != nil && !t.Requested.Lazy {
+		return Permit{Reason: fmt.Sprintf("the worker is asked to become %s", t.Requested.Status), StatusRequested: true}, nil
 	}
-	t, err := s.store.PeekTask(ctx, taskID)
-	if farm.IsNotExist(err) {
+	if t.JobID == "" {
 		return Permit{Reason: "there is no such task"}, nil
 	}
-	if err != nil {
-		return Permit{}, err
-	}
 	u := Update{Caller: c, TaskID: taskID, Assignment: assignment}
-	if !u.isLast(t) {
+	if !u.isLast(t.Held, t.Assignment) {
 		return Permit{Reason: "the task is assigned to another worker"}, nil
 	}
-	if t.Status == farm.TaskActive && s.fresh(w.LastSeen) && s.fresh(t.Touched) {
+	if t.Status == farm.TaskActive && s.fresh(t.LastSeen) && s.fresh(t.Touched) {
 		return Permit{MayRun: true}, nil
 	}
 	return s.touch(ctx, u)
@@ -311,15 +307,15 @@ func (s *Service) MayRun(ctx context.Context, c Caller, taskID, assignment strin
 // MayShow tells whether a worker may send a picture of a task's output, and of which job it is. Whoever got the task last may,
 // also when it has ended meanwhile: the picture of its last frame is often later than its last update.
 func (s *Service) MayShow(ctx context.Context, c Caller, taskID, assignment string) (jobID string, err error) {
-	t, err := s.store.PeekTask(ctx, taskID)
-	if farm.IsNotExist(err) {
-		return "", farm.Errorf(farm.CodeNotFound, "there is no task %s", taskID)
-	}
+	t, err := s.store.Glance(ctx, c.WorkerID, taskID)
 	if err != nil {
 		return "", err
 	}
+	if t.JobID == "" {
+		return "", farm.Errorf(farm.CodeNotFound, "there is no task %s", taskID)
+	}
 	u := Update{Caller: c, TaskID: taskID, Assignment: assignment}
-	if !u.isLast(t) {
+	if !u.isLast(t.Held, t.Assignment) {
 		return "", farm.Errorf(farm.CodeNotAssigned, "task %s is not assigned to this worker any more", taskID)
 	}
 	if t.Status == farm.TaskActive && !s.fresh(t.Touched) {

@@ -236,6 +236,15 @@ func (s *Store) do(ctx context.Context, fn func(*Tx) error, c company) error {
 	return s.writer.do(ctx, fn, c)
 }
 
+// brief is the context of a read of one row by its key. On SQLite it is over sooner than anybody could take it back, and to
+// watch for that would take two goroutines.
+func (s *Store) brief(ctx context.Context) context.Context {
+	if s.conn == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
 // wrap turns what a driver says into what the farm says.
 func wrap(err error) error {
 	switch {

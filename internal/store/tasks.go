@@ -278,9 +278,35 @@ func b2i(b bool) int {
 	return 0
 }
 
+// Glance is what a call of a worker about a task has to know before it needs a transaction.
+type Glance struct {
+	Session   string // of the worker
+	Requested *farm.StatusRequest
+	LastSeen  time.Time
+
+	JobID        string // "" = there is no such task
+	Held         bool   // the worker got it last
+	Status       farm.TaskStatus
+	Assignment   string
+	Generation   int64
+	LastSequence int64
+	LogSize      int64
+	Touched      time.Time
+}
+
+// Glance looks at a worker and a task at once; farm.ErrNotExist if there is no such worker.
+func (s *Store) Glance(ctx context.Context, workerID, taskID string) (Glance, error) {
+	row, err := s.reads.GlanceAtTask(s.brief(ctx), query.GlanceAtTaskParams{TaskUuid: taskID, Uuid: workerID})
+	return Glance{
+		Session: row.Session, Requested: statusRequest(row.StatusRequested, row.LazyRequest), LastSeen: row.LastSeenAt.Time,
+		JobID: row.JobUuid, Held: row.Held, Status: farm.TaskStatus(row.Status), Assignment: row.Assignment,
+		Generation: row.Generation, LastSequence: row.LastSequence, LogSize: row.LogSize, Touched: row.TouchedAt.Time,
+	}, wrap(err)
+}
+
 // PeekTask reads a task as a transaction would, without one.
 func (s *Store) PeekTask(ctx context.Context, id string) (*Task, error) {
-	row, err := s.reads.LockTask(ctx, id)
+	row, err := s.reads.LockTask(s.brief(ctx), id)
 	if err != nil {
 		return nil, wrap(err)
 	}

@@ -139,13 +139,13 @@ func (s *Store) SilentWorkers(ctx context.Context, before time.Time) ([]string, 
 
 // WorkerSecret is what the secret of a worker is checked against.
 func (s *Store) WorkerSecret(ctx context.Context, id string) (string, error) {
-	secret, err := s.reads.WorkerSecret(ctx, id)
+	secret, err := s.reads.WorkerSecret(s.brief(ctx), id)
 	return secret, wrap(err)
 }
 
 // Worker is a worker that is not deleted, with its task types and tags.
 func (s *Store) Worker(ctx context.Context, id string) (farm.Worker, error) {
-	row, err := s.reads.WorkerByUUID(ctx, id)
+	row, err := s.reads.WorkerByUUID(s.brief(ctx), id)
 	if err != nil {
 		return farm.Worker{}, wrap(err)
 	}
@@ -162,7 +162,7 @@ func (s *Store) Worker(ctx context.Context, id string) (farm.Worker, error) {
 
 // PeekWorker reads a worker that is not deleted as a transaction would, without one: its task types and tags are not loaded.
 func (s *Store) PeekWorker(ctx context.Context, id string) (farm.Worker, error) {
-	row, err := s.reads.WorkerByUUID(ctx, id)
+	row, err := s.reads.WorkerByUUID(s.brief(ctx), id)
 	if err != nil {
 		return farm.Worker{}, wrap(err)
 	}
@@ -180,15 +180,19 @@ func (s *Store) WorkerCounts(ctx context.Context) (map[farm.WorkerStatus]int, er
 }
 
 func farmWorker(row query.Worker) farm.Worker {
-	w := farm.Worker{
+	return farm.Worker{
 		ID: row.Uuid, Name: row.Name, Address: row.Address, Platform: row.Platform, Software: row.Software,
-		Status: farm.WorkerStatus(row.Status), CanRestart: row.CanRestart, Created: row.CreatedAt.Time,
-		Updated: row.UpdatedAt.Time, LastSeen: row.LastSeenAt.Time, Session: row.Session, Revision: row.Revision,
+		Status: farm.WorkerStatus(row.Status), Requested: statusRequest(row.StatusRequested, row.LazyRequest),
+		CanRestart: row.CanRestart, Created: row.CreatedAt.Time, Updated: row.UpdatedAt.Time, LastSeen: row.LastSeenAt.Time,
+		Session: row.Session, Revision: row.Revision,
 	}
-	if row.StatusRequested != "" {
-		w.Requested = &farm.StatusRequest{Status: farm.WorkerStatus(row.StatusRequested), Lazy: row.LazyRequest}
+}
+
+func statusRequest(status string, lazy bool) *farm.StatusRequest {
+	if status == "" {
+		return nil
 	}
-	return w
+	return &farm.StatusRequest{Status: farm.WorkerStatus(status), Lazy: lazy}
 }
 
 // AnyWorker locks a worker even if it is deleted.

@@ -69,6 +69,11 @@ func (s *files) change(id farm.LogID, do func(f *os.File, e extent) (int64, erro
 	return size, nil
 }
 
+// ended implements backend.
+func (s *files) ended(id farm.LogID) {
+	s.logs.forget(id.TaskID)
+}
+
 // openLog opens the log of an attempt, as text and under the name it has now.
 func (s *files) openLog(id farm.LogID) (*openLog, error) {
 	name, err := s.rotate(id)

@@ -30,15 +30,27 @@ type openLog struct {
 
 // take is the open log of an attempt, nil if there is none that can be used.
 func (o *openLogs) take(id farm.LogID) *openLog {
-	o.mu.Lock()
-	l := o.byTask[id.TaskID]
-	delete(o.byTask, id.TaskID)
-	o.mu.Unlock()
+	l := o.remove(id.TaskID)
 	if l != nil && (l.generation != max(id.Generation, 1) || isDeleted(l.File)) {
 		_ = l.Close() // what was written to it is told already
 		return nil
 	}
 	return l
+}
+
+func (o *openLogs) remove(taskID string) *openLog {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.byTask[taskID]
+	delete(o.byTask, taskID)
+	return l
+}
+
+// forget closes the log of a task, unless somebody is at it.
+func (o *openLogs) forget(taskID string) {
+	if l := o.remove(taskID); l != nil {
+		_ = l.Close() // as above
+	}
 }
 
 // put keeps a log open, in place of the one that was not used for longest.

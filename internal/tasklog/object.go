@@ -46,6 +46,11 @@ func newObjects(blobs blob.Store, c codec, maxSize int64, hear func(farm.LogID, 
 	return &objects{blobs: blobs, codec: c, maxSize: maxSize, hear: hear, finished: finished, known: newKnown()}
 }
 
+// ended implements backend.
+func (o *objects) ended(id farm.LogID) {
+	o.finished(logFile{name: logFolder(id) + "/ended", id: id, object: true, ended: true})
+}
+
 func (o *objects) close() error { return nil }
 
 const (

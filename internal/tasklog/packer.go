@@ -188,11 +188,11 @@ func (q *queue) take() []logFile {
 	return files
 }
 
-// Ended says that an attempt has ended. It never blocks. Logs in files are one file each and wait for the end of the job; in
-// objects each chunk is one until then.
+// Ended says that an attempt has ended, after its last line. Logs in files are one file each and wait for the end of the job;
+// in objects each chunk is one until then.
 func (s *Store) Ended(id farm.LogID) {
-	if _, objects := s.place.(*objects); objects && checkIDs(id.JobID, id.TaskID) == nil {
-		s.finished(logFile{name: logFolder(id) + "/ended", id: id, object: true, ended: true})
+	if checkIDs(id.JobID, id.TaskID) == nil {
+		s.place.ended(id)
 	}
 }
 

@@ -43,6 +43,8 @@ type backend interface {
 	open(id farm.LogID) (*Log, error)
 	// stat is the sizes and paths of those of the logs that there are.
 	stat(jobID, taskID string, generations []int64) (map[int64]Info, error)
+	// ended hears that nothing more is to be expected for a log.
+	ended(id farm.LogID)
 	// pack compresses a log that was said to be finished.
 	pack(ctx context.Context, file logFile) error
 	packJob(ctx context.Context, jobID string) error

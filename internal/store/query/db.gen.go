@@ -177,6 +177,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.forgetOperationsStmt, err = db.PrepareContext(ctx, forgetOperations); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetOperations: %w", err)
 	}
+	if q.glanceAtTaskStmt, err = db.PrepareContext(ctx, glanceAtTask); err != nil {
+		return nil, fmt.Errorf("error preparing query GlanceAtTask: %w", err)
+	}
 	if q.holdSleepScheduleStmt, err = db.PrepareContext(ctx, holdSleepSchedule); err != nil {
 		return nil, fmt.Errorf("error preparing query HoldSleepSchedule: %w", err)
 	}
@@ -744,6 +747,11 @@ func (q *Queries) Close() error {
 	if q.forgetOperationsStmt != nil {
 		if cerr := q.forgetOperationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forgetOperationsStmt: %w", cerr)
+		}
+	}
+	if q.glanceAtTaskStmt != nil {
+		if cerr := q.glanceAtTaskStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing glanceAtTaskStmt: %w", cerr)
 		}
 	}
 	if q.holdSleepScheduleStmt != nil {
@@ -1351,6 +1359,7 @@ type Queries struct {
 	firstByLogsStateStmt       *sql.Stmt
 	forgetManagersStmt         *sql.Stmt
 	forgetOperationsStmt       *sql.Stmt
+	glanceAtTaskStmt           *sql.Stmt
 	holdSleepScheduleStmt      *sql.Stmt
 	hopelessTasksStmt          *sql.Stmt
 	insertAttemptStmt          *sql.Stmt
@@ -1511,6 +1520,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		firstByLogsStateStmt:       q.firstByLogsStateStmt,
 		forgetManagersStmt:         q.forgetManagersStmt,
 		forgetOperationsStmt:       q.forgetOperationsStmt,
+		glanceAtTaskStmt:           q.glanceAtTaskStmt,
 		holdSleepScheduleStmt:      q.holdSleepScheduleStmt,
 		hopelessTasksStmt:          q.hopelessTasksStmt,
 		insertAttemptStmt:          q.insertAttemptStmt,

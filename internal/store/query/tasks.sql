@@ -18,6 +18,15 @@ SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, C
 FROM tasks t JOIN jobs j ON j.id = t.job_id LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = @uuid;
 
+-- name: GlanceAtTask :one
+SELECT w.session, w.status_requested, w.lazy_request, w.last_seen_at, COALESCE(j.uuid, '') AS job_uuid,
+    CAST(COALESCE(t.worker_id = w.id, FALSE) AS BOOLEAN) AS held, COALESCE(t.status, '') AS status,
+    COALESCE(t.assignment, '') AS assignment, COALESCE(t.generation, 0) AS generation,
+    COALESCE(t.last_sequence, 0) AS last_sequence, COALESCE(t.log_size, 0) AS log_size,
+    COALESCE(t.touched_at, 0) AS touched_at
+FROM workers w LEFT JOIN tasks t ON t.uuid = @task_uuid LEFT JOIN jobs j ON j.id = t.job_id
+WHERE w.uuid = @uuid AND w.deleted_at = 0;
+
 -- name: TaskCommands :one
 SELECT s.commands FROM task_specs s JOIN tasks t ON t.id = s.task_id WHERE t.uuid = @uuid;
 

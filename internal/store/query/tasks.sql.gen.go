@@ -362,6 +362,56 @@ func (q *Queries) FailedBy(ctx context.Context, uuid string) ([]FailedByRow, err
 	return items, nil
 }
 
+const glanceAtTask = `-- name: GlanceAtTask :one
+SELECT w.session, w.status_requested, w.lazy_request, w.last_seen_at, COALESCE(j.uuid, '') AS job_uuid,
+    CAST(COALESCE(t.worker_id = w.id, FALSE) AS BOOLEAN) AS held, COALESCE(t.status, '') AS status,
+    COALESCE(t.assignment, '') AS assignment, COALESCE(t.generation, 0) AS generation,
+    COALESCE(t.last_sequence, 0) AS last_sequence, COALESCE(t.log_size, 0) AS log_size,
+    COALESCE(t.touched_at, 0) AS touched_at
+FROM workers w LEFT JOIN tasks t ON t.uuid = $1 LEFT JOIN jobs j ON j.id = t.job_id
+WHERE w.uuid = $2 AND w.deleted_at = 0
+`
+
+type GlanceAtTaskParams struct {
+	TaskUuid string
+	Uuid     string
+}
+
+type GlanceAtTaskRow struct {
+	Session         string
+	StatusRequested string
+	LazyRequest     bool
+	LastSeenAt      micros.Time
+	JobUuid         string
+	Held            bool
+	Status          string
+	Assignment      string
+	Generation      int64
+	LastSequence    int64
+	LogSize         int64
+	TouchedAt       micros.Time
+}
+
+func (q *Queries) GlanceAtTask(ctx context.Context, arg GlanceAtTaskParams) (GlanceAtTaskRow, error) {
+	row := q.queryRow(ctx, q.glanceAtTaskStmt, glanceAtTask, arg.TaskUuid, arg.Uuid)
+	var i GlanceAtTaskRow
+	err := row.Scan(
+		&i.Session,
+		&i.StatusRequested,
+		&i.LazyRequest,
+		&i.LastSeenAt,
+		&i.JobUuid,
+		&i.Held,
+		&i.Status,
+		&i.Assignment,
+		&i.Generation,
+		&i.LastSequence,
+		&i.LogSize,
+		&i.TouchedAt,
+	)
+	return i, err
+}
+
 const hopelessTasks = `-- name: HopelessTasks :many
 SELECT t.id FROM tasks t
 WHERE t.id IN (SELECT f.task_id FROM task_failures f WHERE f.job_id = $1) AND t.status IN ('queued', 'soft-failed')

@@ -27,6 +27,7 @@ func claimTests() map[string]func(*Farm) {
 		"a soft-failed task is handed out again":                              claimsSoftFailed,
 		"a worker has one active task in a slot":                              refusesSecondTask,
 		"each hand-out is a new assignment and the next generation":           numbersAssignments,
+		"a glance shows what a call about a task needs":                       glancesAtTasks,
 		"deleting a tag opens its jobs to every worker and wakes those":       opensJobsOfDeletedTags,
 		"a new priority changes the order of jobs that are already submitted": changesPriority,
 	}
@@ -251,6 +252,37 @@ func refusesSecondTask(f *Farm) {
 	}
 	if got := f.task(tasks[1]); got.Status != farm.TaskQueued || got.Generation != 0 {
 		f.t.Errorf("the second task is %+v", got)
+	}
+}
+
+func glancesAtTasks(f *Farm) {
+	const missing = "11111111-1111-4111-8111-111111111111"
+	w, other := f.Worker("w", "a"), f.Worker("other", "a")
+	job, tasks := f.Submit(NewJob("j", NewTask("a")))
+	f.wantClaim(w, tasks[0])
+	f.onTask(tasks[0], func(tx *store.Tx, j *store.Job, t *store.Task) error {
+		t.LastSequence, t.LogSize = 7, 99
+		return tx.SaveTask(j, t, store.ByManager(""))
+	})
+	t, err := f.Store.PeekTask(f.ctx, tasks[0])
+	f.must(err)
+	worker, err := f.Store.PeekWorker(f.ctx, w)
+	f.must(err)
+	want := store.Glance{
+		Session: worker.Session, LastSeen: worker.LastSeen, JobID: job, Held: true, Status: farm.TaskActive,
+		Assignment: t.Assignment, Generation: 1, LastSequence: 7, LogSize: 99, Touched: t.Touched,
+	}
+	if got, err := f.Store.Glance(f.ctx, w, tasks[0]); err != nil || got != want {
+		f.t.Errorf("a glance is %+v, %v; want %+v", got, err, want)
+	}
+	if got, err := f.Store.Glance(f.ctx, other, tasks[0]); err != nil || got.Held || got.JobID != job {
+		f.t.Errorf("a glance of another worker is %+v, %v", got, err)
+	}
+	if got, err := f.Store.Glance(f.ctx, w, missing); err != nil || got.Held || got.JobID != "" {
+		f.t.Errorf("a glance at no task is %+v, %v", got, err)
+	}
+	if _, err := f.Store.Glance(f.ctx, missing, tasks[0]); !farm.IsNotExist(err) {
+		f.t.Errorf("a glance of no worker: %v", err)
 	}
 }
 
