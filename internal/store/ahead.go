@@ -42,8 +42,10 @@ type known struct {
 const (
 	lockWorkerRow = `SELECT * FROM workers WHERE uuid = $1 AND deleted_at = 0` + forUpdate
 
-	taskRowWhere = `SELECT t.*, j.uuid, COALESCE(w.uuid, ''), COALESCE(w.name, '')
-FROM tasks t JOIN jobs j ON j.id = t.job_id LEFT JOIN workers w ON w.id = t.worker_id WHERE `
+	taskColumns = `SELECT t.*, j.uuid, COALESCE(w.uuid, ''), COALESCE(w.name, ''),
+    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id)`
+	taskTables    = ` FROM tasks t JOIN jobs j ON j.id = t.job_id LEFT JOIN workers w ON w.id = t.worker_id`
+	taskRowWhere  = taskColumns + taskTables + ` WHERE `
 	taskRowOfUUID = taskRowWhere + `t.uuid = $1`
 
 	jobRowWhere = `SELECT jobs.*, COALESCE(t.uuid, ''),
@@ -64,20 +66,26 @@ func (tx *Tx) lookAhead(a Ahead) error {
 		return nil
 	}
 	k := &known{}
+	b := tx.pg.batch
+	if b != nil {
+		k = b.known(a)
+	}
 	var questions []question
 	ask := func(statement string, row func(scan func(...any) error) error, args ...any) {
 		questions = append(questions, question{statement, args, row})
 	}
-	if a.WorkerID != "" {
+	if a.WorkerID != "" && b == nil {
 		ask(lockWorkerRow, one(&k.worker), a.WorkerID)
 	}
-	if a.TaskID != "" {
+	if a.TaskID != "" && b == nil {
 		var found bool
 		questions = append(questions, tx.pg.locking(lockJobOfTask, &found, a.TaskID))
-		ask(taskRowOfUUID, one(&k.task), a.TaskID)
 		ask(jobRowOfTask, one(&k.job), a.TaskID)
 	}
-	if a.Claim {
+	if a.TaskID != "" && k.task == nil {
+		ask(taskRowOfUUID, one(&k.task), a.TaskID)
+	}
+	if a.Claim && b == nil {
 		k.slot, k.walked = new(int64), true
 		ask(slotOfWorker, func(scan func(...any) error) error { return scan(k.slot) }, a.WorkerID, a.Slot)
 		ask(walkOfWorker, func(scan func(...any) error) error {
@@ -88,7 +96,11 @@ func (tx *Tx) lookAhead(a Ahead) error {
 		}, a.WorkerID, firstRow.priority, firstRow.job, firstRow.taskType, walkRows)
 	}
 	tx.pg.ahead = k
-	return tx.pg.pipe.ask(tx.ctx, questions)
+	err := tx.pg.pipe.ask(tx.ctx, questions)
+	if err == nil && b != nil && k.task != nil {
+		_, err = b.enter(tx.pg, k.task.Task.JobID)
+	}
+	return err
 }
 
 // one is what to do with the one row of a question: it goes into a struct of its own.
@@ -122,17 +134,22 @@ func (tx *Tx) seen() *known {
 // first, and looked at again then, the maintenance mode too, together with all that is needed to hand the task out.
 func (postgresClaims) bestOfJob(tx *Tx, w *Worker, rows []readyRow) (*Task, error) {
 	k := &known{}
-	var found bool
 	job := rows[0].job
-	err := tx.pg.pipe.ask(tx.ctx, []question{
-		tx.pg.locking(lockJobByID, &found, job),
-		{taskRowWhere + "t.id = " + bestTaskPostgres, []any{job, w.id}, one(&k.task)},
-		{"SELECT commands FROM task_specs WHERE task_id = " + bestTaskPostgres, []any{job, w.id}, func(scan func(...any) error) error {
-			k.command = new(string)
-			return scan(k.command)
+	var questions []question
+	if b := tx.pg.batch; b != nil {
+		if _, err := b.enter(tx.pg, job); err != nil {
+			return nil, err
+		}
+	} else {
+		var found bool
+		questions = append(questions, tx.pg.locking(lockJobByID, &found, job), question{jobRowByID, []any{job}, one(&k.job)})
+	}
+	err := tx.pg.pipe.ask(tx.ctx, append(questions, []question{
+		{bestTaskRow, []any{job, w.id}, func(scan func(...any) error) error {
+			k.task, k.command = &query.LockTaskRow{}, new(string)
+			return scan(append(fields(k.task), k.command)...)
 		}},
-		{jobRowByID, []any{job}, one(&k.job)},
-	})
+	}...))
 	if err != nil || k.task == nil {
 		return nil, err
 	}
@@ -141,6 +158,9 @@ func (postgresClaims) bestOfJob(tx *Tx, w *Worker, rows []readyRow) (*Task, erro
 	tx.pg.ahead = k
 	return task, nil
 }
+
+// bestTaskRow is the row of that task, with its commands.
+const bestTaskRow = taskColumns + `, s.commands` + taskTables + ` JOIN task_specs s ON s.task_id = t.id WHERE t.id = ` + bestTaskPostgres
 
 // bestTaskPostgres is the best ready task of a job $1 for the worker $2, of all types that it may still run there.
 const bestTaskPostgres = `(SELECT b.id FROM worker_task_types tt

@@ -40,7 +40,7 @@ func (s *Store) importPostgres(ctx context.Context, in Import) (err error) {
 	in.step("Replacing the farm")
 	taker := s.writer.(*lanes).on(db) //nolint:forcetypeassert // on PostgreSQL
 	for try := 1; ; try++ {
-		err := taker.once(ctx, Ahead{}, func(t *Tx) error { return takeTemporary(t, in) })
+		err := taker.once(ctx, Ahead{}, func(t *Tx) error { return takeTemporary(t, in) }, false)
 		if err == nil || !isRetryable(err) || try == takeTries {
 			return wrap(err)
 		}

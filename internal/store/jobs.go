@@ -45,6 +45,9 @@ func (tx *Tx) Job(id string) (*Job, error) {
 	if err := tx.lockJob(id); err != nil {
 		return nil, err
 	}
+	if b := tx.batch(); b != nil {
+		return b.job(tx.pg, id), nil
+	}
 	row, ok := use(&tx.seen().job, func(r *query.LockJobRow) bool { return r.Job.Uuid == id })
 	if !ok {
 		var err error
@@ -52,6 +55,10 @@ func (tx *Tx) Job(id string) (*Job, error) {
 			return nil, wrap(err)
 		}
 	}
+	return txJob(row), nil
+}
+
+func txJob(row query.LockJobRow) *Job {
 	j := row.Job
 	return &Job{
 		ID: j.Uuid, Name: j.Name, Type: j.Type, Status: farm.JobStatus(j.Status), Activity: j.Activity, Priority: int(j.Priority),
@@ -59,7 +66,14 @@ func (tx *Tx) Job(id string) (*Job, error) {
 		StepsCompleted: int(j.StepsCompleted), StepsTotal: int(j.StepsTotal),
 		DeleteRequested: !j.DeleteRequestedAt.IsZero(), Revision: j.Revision, updated: j.UpdatedAt.Time, deleteRequestedAt: j.DeleteRequestedAt.Time,
 		id: j.ID, tag: j.TagID.Int64, first: farm.JobStatus(j.Status), was: farm.JobStatus(j.Status), wasPriority: int(j.Priority), wasTag: j.TagID.Int64,
-	}, nil
+	}
+}
+
+// again is what reading the job again would give after it was saved.
+func (j *Job) again() *Job {
+	again := *j
+	again.first, again.was, again.wasPriority, again.wasTag, again.noted = j.Status, j.Status, j.Priority, j.tag, 0
+	return &again
 }
 
 // SetTag gives the job a tag, or none for "". Save the job afterwards.
@@ -125,7 +139,12 @@ func (tx *Tx) addReady(j *Job, taskType string, n int) error {
 	if n > 0 && j.runnable() {
 		tx.workAdded(j, taskType)
 	}
-	return tx.q.AddReady(tx.ctx, query.AddReadyParams{JobID: j.id, TaskType: taskType, N: int64(n)})
+	add := query.AddReadyParams{JobID: j.id, TaskType: taskType, N: int64(n)}
+	if tx.batch() != nil {
+		tx.pg.later.ready = append(tx.pg.later.ready, add)
+		return nil
+	}
+	return tx.q.AddReady(tx.ctx, add)
 }
 
 // addCounts brings the job's counters in line with moved tasks.
@@ -136,11 +155,16 @@ func (tx *Tx) addCounts(j *Job, delta farm.TaskCounts, steps int64) error {
 	j.StepsCompleted += int(steps)
 	j.updated = tx.now
 	tx.jobChanged(j)
-	return tx.q.AddJobCounts(tx.ctx, query.AddJobCountsParams{
+	add := query.AddJobCountsParams{
 		ID: j.id, Queued: int64(delta.Queued), Active: int64(delta.Active), Completed: int64(delta.Completed),
 		SoftFailed: int64(delta.SoftFailed), Failed: int64(delta.Failed), Canceled: int64(delta.Canceled),
 		Paused: int64(delta.Paused), Steps: steps, UpdatedAt: tx.stamp(),
-	})
+	}
+	if tx.batch() != nil {
+		tx.pg.later.counts = append(tx.pg.later.counts, add)
+		return nil
+	}
+	return tx.q.AddJobCounts(tx.ctx, add)
 }
 
 // Job is what a list shows of a job.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,9 +46,24 @@ type lanes struct {
 	observe  func(transactions int, took time.Duration)
 	usage    *usage
 	number   atomic.Int64 // of the last event
+
+	queue   chan *member // who may share a transaction; nil = nobody
+	quit    chan struct{}
+	sharing sync.WaitGroup
 }
 
-func (l *lanes) stop() {}
+// start lets callers share transactions, until stop.
+func (l *lanes) start() {
+	l.queue, l.quit = make(chan *member, maxBatch), make(chan struct{})
+	for range batchLanes {
+		l.sharing.Go(l.runBatches)
+	}
+}
+
+func (l *lanes) stop() {
+	close(l.quit)
+	l.sharing.Wait()
+}
 
 // on is lanes whose transactions run on connections of their own.
 func (l *lanes) on(db *sql.DB) *lanes {
@@ -66,13 +82,18 @@ func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c comp
 	if c == alone {
 		limit = longTransaction
 	}
+	if l.queue != nil && c == shared && a != (Ahead{}) {
+		if shared, err := l.share(ctx, a, fn); shared {
+			return wrap(err)
+		}
+	}
 	start := time.Now()
 	for wait := retryPause; ; wait = min(2*wait, time.Second) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		running, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-		err := l.once(running, a, fn)
+		err := l.once(running, a, fn, false)
 		cancel()
 		again := isRetryable(err) || (isAway(err) && !errors.Is(err, errUnknown))
 		if err == nil || !again || time.Since(start) > l.patience {
@@ -91,7 +112,8 @@ func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c comp
 // errUnknown is the end of a transaction of which nobody can tell any more whether it was committed.
 var errUnknown = errors.New("the connection to the database was lost, and it does not say whether the change was made")
 
-func (l *lanes) once(ctx context.Context, a Ahead, fn func(*Tx) error) error {
+// once runs a transaction. One that is impatient waits for no lock for long.
+func (l *lanes) once(ctx context.Context, a Ahead, fn func(*Tx) error, impatient bool) error {
 	start := time.Now()
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
@@ -100,41 +122,49 @@ func (l *lanes) once(ctx context.Context, a Ahead, fn func(*Tx) error) error {
 	p := &pipe{conn: conn}
 	t := &Tx{ctx: ctx, q: query.New(rowLocking{p}), db: p, claims: postgresClaims{}, pg: &pgTx{pipe: p}}
 	event := l.number.Add(1)
-	var process uint32
-	err = errors.Join(
-		conn.Raw(func(driver any) error {
-			process = driver.(*stdlib.Conn).Conn().PgConn().PID() //nolint:forcetypeassert // it is the only driver here
-			return nil
-		}),
-		l.run(t, a, fn),
-		l.queueEvent(t, event),
-	)
-	if err != nil {
+	process, err := processOf(conn)
+	if err := errors.Join(err, l.run(t, a, fn, impatient), l.queueEvent(t, event)); err != nil {
 		return errors.Join(err, end(ctx, conn, p))
 	}
-	_, _ = p.ExecContext(ctx, "COMMIT")
-	err = p.flush(ctx)
-	_ = conn.Close() // only given back
-	if err != nil {
-		if !isAway(err) {
-			return err
-		}
-		if err := l.resolve(ctx, t, process, event, err); err != nil {
-			return err
-		}
+	if err := l.commit(ctx, t, conn, process, event); err != nil {
+		return err
 	}
 	l.usage.commit(t.done)
 	l.observe(1, time.Since(start))
-	if len(t.changes) > 0 {
-		l.onCommit(t.changes)
-		l.notify()
-	}
+	l.tell(t.changes)
 	return nil
 }
 
+// processOf is the process of the server that has a connection.
+func processOf(conn *sql.Conn) (process uint32, err error) {
+	err = conn.Raw(func(driver any) error {
+		process = driver.(*stdlib.Conn).Conn().PgConn().PID() //nolint:forcetypeassert // it is the only driver here
+		return nil
+	})
+	return process, err
+}
+
+// commit ends a transaction, and finds out how it ended.
+func (l *lanes) commit(ctx context.Context, t *Tx, conn *sql.Conn, process uint32, event int64) error {
+	_, _ = t.db.ExecContext(ctx, "COMMIT")
+	err := t.pg.pipe.flush(ctx)
+	_ = conn.Close() // only given back
+	if isAway(err) {
+		return l.resolve(ctx, t, process, event, err)
+	}
+	return err
+}
+
+func (l *lanes) tell(changes []farm.Change) {
+	if len(changes) > 0 {
+		l.onCommit(changes)
+		l.notify()
+	}
+}
+
 // run begins the transaction and runs fn in it.
-func (l *lanes) run(t *Tx, a Ahead, fn func(*Tx) error) error {
-	if _, err := t.db.ExecContext(t.ctx, "BEGIN"); err != nil {
+func (l *lanes) run(t *Tx, a Ahead, fn func(*Tx) error, impatient bool) error {
+	if err := t.pg.pipe.begin(t.ctx, impatient); err != nil {
 		return err
 	}
 	now, err := l.clock.read(t.ctx, t.db)

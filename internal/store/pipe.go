@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"reflect"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,6 +26,37 @@ type pipe struct {
 	tags  []pgconn.CommandTag // of the statements that were sent, for those who ask for them
 	sent  int                 // how many statements were sent before those in the batch
 	err   error               // after which nothing works any more
+	asked int                 // how many questions changed something
+}
+
+// begin begins a transaction. One that is impatient waits for no lock for long.
+func (p *pipe) begin(ctx context.Context, impatient bool) error {
+	_, err := p.ExecContext(ctx, "BEGIN")
+	if err == nil && impatient {
+		_, err = p.ExecContext(ctx, "SET LOCAL lock_timeout = "+milliseconds(batchLockTimeout))
+	}
+	return err
+}
+
+// mark remembers what was done so far. The function it returns takes back what was queued since; it is false if something was
+// sent since, which only a ROLLBACK takes back.
+func (p *pipe) mark() (undo func() bool) {
+	sent, queued, asked := p.sent, p.batch.Len(), p.asked
+	return func() bool {
+		if keep := sent + queued - p.sent; p.asked == asked && keep >= 0 {
+			p.batch.QueuedQueries = p.batch.QueuedQueries[:keep]
+			return true
+		}
+		return false
+	}
+}
+
+// changes reports whether a statement changes rows. Those that sqlc makes begin with a line that names them.
+func changes(statement string) bool {
+	for strings.HasPrefix(statement, "--") {
+		_, statement, _ = strings.Cut(statement, "\n")
+	}
+	return !strings.HasPrefix(strings.TrimLeft(statement, " \n"), "SELECT")
 }
 
 // result is of a statement that may not have been sent yet.
@@ -66,6 +98,9 @@ func (p *pipe) QueryContext(ctx context.Context, statement string, args ...any) 
 	if err := p.flush(ctx); err != nil {
 		return nil, err
 	}
+	if changes(statement) {
+		p.asked++
+	}
 	return p.conn.QueryContext(ctx, statement, args...)
 }
 
@@ -75,6 +110,9 @@ func (p *pipe) QueryRowContext(ctx context.Context, statement string, args ...an
 		failed, cancel := context.WithCancelCause(ctx)
 		cancel(err)
 		return p.conn.QueryRowContext(failed, statement, args...)
+	}
+	if changes(statement) {
+		p.asked++
 	}
 	return p.conn.QueryRowContext(ctx, statement, args...)
 }

@@ -147,11 +147,13 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lookPostgres tells by its tables whose database it is.
+// lookPostgres tells by its tables whose database it is. Those of extensions say nothing.
 func lookPostgres(ctx context.Context, db *sql.DB) (contents, error) {
 	var tables, own int
-	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE table_name = 'job_ready') FROM information_schema.tables
-WHERE table_schema = current_schema() AND table_name <> 'goose_db_version'`).Scan(&tables, &own)
+	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE c.relname = 'job_ready')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relname <> 'goose_db_version'
+    AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`).Scan(&tables, &own)
 	switch {
 	case err != nil:
 		return nothing, err

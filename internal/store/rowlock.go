@@ -25,6 +25,17 @@ type pgTx struct {
 	pipe  *pipe
 	job   lockedJob
 	ahead *known
+	batch *batch          // nil = the transaction is its caller's alone
+	jobs  map[string]*Job // that were read in a batch, as they are now
+	later later
+}
+
+// batch is what the transaction is a part of, nil if it is its caller's alone.
+func (tx *Tx) batch() *batch {
+	if tx.pg == nil {
+		return nil
+	}
+	return tx.pg.batch
 }
 
 // lockedJob is the job that was locked last; id 0 = none yet.
@@ -37,6 +48,9 @@ type lockedJob struct {
 func (tx *Tx) lock(statement string, args ...any) (found bool, err error) {
 	if tx.pg == nil {
 		return true, nil
+	}
+	if b := tx.batch(); b != nil {
+		return b.lock(tx.pg, statement, args)
 	}
 	err = tx.pg.pipe.ask(tx.ctx, []question{tx.pg.locking(statement, &found, args...)})
 	return found, err

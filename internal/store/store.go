@@ -142,10 +142,12 @@ func (s *Store) openPostgres(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	s.events = newFollower(opts, s)
-	s.writer = &lanes{
+	writer := &lanes{
 		db: s.write, clock: s.clock, origin: s.events.origin, patience: opts.BusyTimeout, onCommit: opts.OnCommit, notify: s.events.committed,
 		observe: opts.Observe, usage: &s.usage,
 	}
+	writer.start()
+	s.writer = writer
 	return nil
 }
 

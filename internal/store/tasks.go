@@ -37,6 +37,7 @@ type Task struct {
 
 	id, worker, slot int64
 	openDeps         int64
+	hasDependants    bool
 	first            farm.TaskStatus
 	stored           storedTask
 	noted            noted
@@ -100,7 +101,7 @@ func txTask(row query.LockTaskRow) *Task {
 		Assignment: t.Assignment, Generation: t.Generation, OnDisconnect: farm.OnDisconnect(t.OnDisconnect),
 		LastSequence: t.LastSequence, LogSize: t.LogSize, StepsCompleted: int(t.StepsCompleted),
 		StepsTotal: int(t.StepsTotal), Lost: int(t.Lost), Touched: t.TouchedAt.Time, Revision: t.Revision,
-		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps,
+		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps, hasDependants: row.HasDependants,
 		first: farm.TaskStatus(t.Status),
 	}
 	task.stored = task.toStore(t.Ready)
@@ -140,6 +141,7 @@ func (tx *Tx) SaveTask(j *Job, t *Task, why Why) error {
 func (tx *Tx) updateTask(t *Task, ready bool) error {
 	before := t.stored
 	t.stored = t.toStore(ready)
+	tx.batch().forgetTask(t.ID)
 	before.steps, before.log = t.StepsCompleted, t.LogSize
 	if t.stored == before {
 		return tx.q.UpdateTaskProgress(tx.ctx, query.UpdateTaskProgressParams{
@@ -160,14 +162,18 @@ func (tx *Tx) tellDependants(j *Job, t *Task, was farm.TaskStatus) error {
 	delta := map[string]int{}
 	switch {
 	case t.Status == farm.TaskCompleted:
+		if !t.hasDependants {
+			return nil
+		}
 		rows, err := tx.q.CloseDependency(tx.ctx, t.id)
 		if err != nil {
 			return err
 		}
+		tx.batch().forgetTasks()
 		for _, r := range rows {
 			delta[r.Type] += b2i(r.Ready)
 		}
-	case was == farm.TaskCompleted:
+	case was == farm.TaskCompleted && t.hasDependants:
 		rows, err := tx.q.OpenDependency(tx.ctx, t.id)
 		if err != nil {
 			return err
@@ -175,6 +181,7 @@ func (tx *Tx) tellDependants(j *Job, t *Task, was farm.TaskStatus) error {
 		for _, r := range rows {
 			delta[r.Type] -= b2i(r.Ready)
 		}
+		tx.batch().forgetTasks()
 		if err := tx.q.ReopenDependants(tx.ctx, t.id); err != nil {
 			return err
 		}
@@ -190,6 +197,7 @@ func (tx *Tx) tellDependants(j *Job, t *Task, was farm.TaskStatus) error {
 // TouchTask notes that the worker of the task named it.
 func (tx *Tx) TouchTask(t *Task) error {
 	t.Touched = tx.now
+	tx.batch().forgetTask(t.ID)
 	return tx.q.TouchTask(tx.ctx, query.TouchTaskParams{ID: t.id, TouchedAt: tx.stamp()})
 }
 

@@ -55,10 +55,15 @@ func (tx *Tx) stamp() micros.Time { return micros.Of(tx.now) }
 
 // changedStatus writes one line of history.
 func (tx *Tx) changedStatus(what string, objectID, jobID int64, from, to string, why Why) error {
-	return tx.q.InsertStatusChange(tx.ctx, query.InsertStatusChangeParams{
+	change := query.InsertStatusChangeParams{
 		What: what, ObjectID: objectID, JobID: nullID(jobID), FromStatus: from, ToStatus: to,
 		ChangedAt: tx.stamp(), Who: why.Who, Reason: why.Reason,
-	})
+	}
+	if tx.batch() != nil {
+		tx.pg.later.history = append(tx.pg.later.history, change)
+		return nil
+	}
+	return tx.q.InsertStatusChange(tx.ctx, change)
 }
 
 // nullID makes NULL of the id 0, which no row has.

@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: LockTask :one
-SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
+SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
+    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = @uuid;
 
 -- name: LockTaskByID :one
-SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
+SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
+    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.id = @id;
@@ -34,10 +36,10 @@ SELECT s.commands FROM task_specs s JOIN tasks t ON t.id = s.task_id WHERE t.uui
 SELECT commands FROM task_specs WHERE task_id = @task_id;
 
 -- name: WorkerTask :one
--- The active task of a worker, else the one it touched last, found without sorting all that it ever did.
+-- The active task of a worker, else the one it was given last, found without sorting all that it ever did.
 SELECT CAST(COALESCE(
     (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id AND t.status = 'active' ORDER BY t.slot LIMIT 1),
-    (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id ORDER BY t.touched_at DESC LIMIT 1),
+    (SELECT t.uuid FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.worker_id = w.id ORDER BY a.id DESC LIMIT 1),
     '') AS TEXT) AS task_uuid
 FROM workers w WHERE w.uuid = @uuid;
 

@@ -507,17 +507,19 @@ func (q *Queries) InsertFailure(ctx context.Context, arg InsertFailureParams) er
 
 const lockTask = `-- name: LockTask :one
 
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
+    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = $1
 `
 
 type LockTaskRow struct {
-	Task       Task
-	JobUuid    string
-	WorkerUuid string
-	WorkerName string
+	Task          Task
+	JobUuid       string
+	WorkerUuid    string
+	WorkerName    string
+	HasDependants bool
 }
 
 // SPDX-License-Identifier: GPL-3.0-or-later
@@ -553,22 +555,25 @@ func (q *Queries) LockTask(ctx context.Context, uuid string) (LockTaskRow, error
 		&i.JobUuid,
 		&i.WorkerUuid,
 		&i.WorkerName,
+		&i.HasDependants,
 	)
 	return i, err
 }
 
 const lockTaskByID = `-- name: LockTaskByID :one
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
+    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.id = $1
 `
 
 type LockTaskByIDRow struct {
-	Task       Task
-	JobUuid    string
-	WorkerUuid string
-	WorkerName string
+	Task          Task
+	JobUuid       string
+	WorkerUuid    string
+	WorkerName    string
+	HasDependants bool
 }
 
 func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, error) {
@@ -603,6 +608,7 @@ func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, 
 		&i.JobUuid,
 		&i.WorkerUuid,
 		&i.WorkerName,
+		&i.HasDependants,
 	)
 	return i, err
 }
@@ -1017,12 +1023,12 @@ func (q *Queries) UpdateTaskProgress(ctx context.Context, arg UpdateTaskProgress
 const workerTask = `-- name: WorkerTask :one
 SELECT CAST(COALESCE(
     (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id AND t.status = 'active' ORDER BY t.slot LIMIT 1),
-    (SELECT t.uuid FROM tasks t WHERE t.worker_id = w.id ORDER BY t.touched_at DESC LIMIT 1),
+    (SELECT t.uuid FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.worker_id = w.id ORDER BY a.id DESC LIMIT 1),
     '') AS TEXT) AS task_uuid
 FROM workers w WHERE w.uuid = $1
 `
 
-// The active task of a worker, else the one it touched last, found without sorting all that it ever did.
+// The active task of a worker, else the one it was given last, found without sorting all that it ever did.
 func (q *Queries) WorkerTask(ctx context.Context, uuid string) (string, error) {
 	row := q.queryRow(ctx, q.workerTaskStmt, workerTask, uuid)
 	var task_uuid string
