@@ -165,6 +165,7 @@ const bestTaskRow = taskColumns + `, s.commands` + taskTables + ` JOIN task_spec
 // bestTaskPostgres is the best ready task of a job $1 for the worker $2, of all types that it may still run there.
 const bestTaskPostgres = `(SELECT b.id FROM worker_task_types tt
     JOIN job_ready r ON r.job_id = $1 AND r.task_type = tt.task_type AND r.runnable
+        AND (r.tag_id IS NULL OR EXISTS (SELECT 1 FROM worker_tags wt WHERE wt.worker_id = $2 AND wt.tag_id = r.tag_id))
     CROSS JOIN LATERAL (SELECT t.id, t.priority, t.index_in_job FROM tasks t
         WHERE t.job_id = $1 AND t.type = tt.task_type AND t.ready
             AND NOT EXISTS (SELECT 1 FROM task_failures f WHERE f.task_id = t.id AND f.worker_id = $2)

@@ -253,15 +253,9 @@ func (b *batch) run(ctx context.Context) error {
 	if err == nil {
 		err = b.runMembers(ctx)
 	}
-	whole := &Tx{ctx: ctx, db: b.pipe, now: b.now, pg: &pgTx{pipe: b.pipe}}
-	committed := 0
-	for _, m := range b.members {
-		if m.err == nil && !m.alone {
-			whole.changes = append(whole.changes, m.tx.changes...)
-			committed++
-		}
-	}
+	whole := &Tx{ctx: ctx, db: b.pipe, now: b.now, doubt: b.doubt, pg: &pgTx{pipe: b.pipe}}
 	if err == nil {
+		whole.changes = b.changes()
 		err = l.queueEvent(whole, event)
 	}
 	if err != nil {
@@ -275,9 +269,19 @@ func (b *batch) run(ctx context.Context) error {
 			l.usage.add(m.tx.done, m.err)
 		}
 	}
-	l.observe(committed, time.Since(start))
+	l.observe(len(b.members), time.Since(start))
 	l.tell(whole.changes)
 	return nil
+}
+
+// changes are those of all members that are not refused, nor run by themselves.
+func (b *batch) changes() (all []farm.Change) {
+	for _, m := range b.members {
+		if m.err == nil && !m.alone {
+			all = append(all, m.tx.changes...)
+		}
+	}
+	return all
 }
 
 func (b *batch) runMembers(ctx context.Context) error {

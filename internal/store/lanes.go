@@ -215,7 +215,7 @@ func (l *lanes) resolve(ctx context.Context, t *Tx, process uint32, event int64,
 	for start := time.Now(); time.Since(start) < l.patience; {
 		var busy, there bool
 		err := l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state <> 'idle'
-    AND datname = current_database() AND backend_start < $2)`, int64(process), t.now).Scan(&busy)
+    AND datname = current_database() AND backend_start < $2)`, int64(process), t.Latest()).Scan(&busy)
 		if err == nil && !busy {
 			err = l.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM events WHERE origin = $1 AND number = $2)", l.origin, event).Scan(&there)
 			if err == nil && there {

@@ -14,8 +14,11 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// pipeLimit is how many statements may wait in a pipe.
-const pipeLimit = 200
+// So many statements may wait in a pipe, with texts of so many bytes.
+const (
+	pipeLimit = 200
+	pipeBytes = 1 << 20
+)
 
 // pipe is a connection to PostgreSQL that sends statements without results together: with the next question, or with the
 // COMMIT. Most of the time of a short transaction is spent on the way to the server, while others wait for its locks. An
@@ -24,6 +27,7 @@ type pipe struct {
 	conn  *sql.Conn
 	batch pgx.Batch
 	tags  []pgconn.CommandTag // of the statements that were sent, for those who ask for them
+	bytes int                 // of the texts in the batch
 	sent  int                 // how many statements were sent before those in the batch
 	err   error               // after which nothing works any more
 	asked int                 // how many questions changed something
@@ -81,7 +85,12 @@ func (p *pipe) ExecContext(ctx context.Context, statement string, args ...any) (
 	}
 	p.batch.Queue(statement, args...)
 	at := p.sent + p.batch.Len() - 1
-	if p.batch.Len() >= pipeLimit {
+	for _, arg := range args {
+		if text, ok := arg.(string); ok {
+			p.bytes += len(text)
+		}
+	}
+	if p.batch.Len() >= pipeLimit || p.bytes >= pipeBytes {
 		if err := p.flush(ctx); err != nil {
 			return nil, err
 		}
@@ -136,7 +145,7 @@ func (p *pipe) ask(ctx context.Context, questions []question) error {
 		return errors.Join(p.hear(answers, waiting, questions), answers.Close())
 	})
 	p.sent += waiting
-	p.batch = pgx.Batch{}
+	p.batch, p.bytes = pgx.Batch{}, 0
 	return p.err
 }
 

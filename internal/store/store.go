@@ -254,6 +254,8 @@ func wrap(err error) error {
 		return err
 	case errors.Is(err, sql.ErrNoRows):
 		return farm.ErrNotExist
+	case errors.Is(err, errUnknown): // to be asked to repeat it would be wrong
+		return err
 	case isBusy(err), isRetryable(err), isAway(err):
 		return fmt.Errorf("%w: %w", farm.ErrBusy, err)
 	case isStorage(err), postgresStorage(err) != "":

@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"submit", submitTests()},
 		{"claim", claimTests()},
+		{"together", togetherTests()},
 		{"change", changeTests()},
 		{"mass", massTests()},
 		{"attempt", attemptTests()},
