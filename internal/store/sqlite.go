@@ -54,6 +54,8 @@ func openSQLite(opts Options, r role) (*sql.DB, error) {
 	switch r {
 	case writer:
 		params.Set("_txlock", "immediate")
+		params.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", walPages))
+		params.Add("_pragma", "cache_size(-16384)") // KiB
 		busy = writerBusy
 	case keeper:
 		busy = keeperBusy
