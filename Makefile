@@ -91,10 +91,13 @@ SOAK ?= 30m
 soak: with-deps ## Let everything go wrong for SOAK=30m: Managers, Workers, connections and databases (CHAOS_SEED=N throws the same dice again)
 	@CGO_ENABLED=1 SOAK=$(SOAK) go test -race -count=1 -v -timeout 0 -run Chaos ./test/chaos
 
-bench: flamenco-manager ## Measure: a farm under load, with targets and figures (BENCH_ARGS=-quick is short), then Go benchmarks
+bench: flamenco-manager ## Measure: a farm under load, with targets and figures, then Go benchmarks (with BENCH_ARGS, as -quick, without these)
 	go build -o bin/flamenco-bench ./test/load/cmd/flamenco-bench
-	bin/flamenco-bench suite -manager-program bin/flamenco-manager $(BENCH_ARGS)
-	go test -run '^$$' -bench . -benchmem ./...
+	@failed=; bin/flamenco-bench suite -manager-program bin/flamenco-manager $(BENCH_ARGS) || failed=1; \
+	if [ -z "$(if $(BENCH_ARGS),given)" ]; then \
+		grep -rl --include='*_test.go' '^func Benchmark' cmd internal pkg test tools | xargs -n1 dirname | sort -u | sed 's,^,./,' | \
+		xargs go test -run '^$$' -bench . -benchmem -timeout 10m || failed=1; fi; \
+	echo "All of it took $$((SECONDS / 60)) min $$((SECONDS % 60)) s."; test -z "$$failed"
 
 FUZZTIME ?= 1m
 fuzz: ## Feed every parser of outside bytes with generated input, FUZZTIME=1m each

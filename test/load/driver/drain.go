@@ -42,10 +42,11 @@ type Drain struct {
 	Kind       JobKind    // of the jobs
 	Mixed      bool       // the jobs have different task types and tags, and Workers different tags
 	Duration   time.Duration
-	KeepJobs   bool          // leave what is not done in the queue
-	Started    func()        // is called once the Workers begin; nil = nobody wants to know
-	OnComplete func(string)  // hears which task is about to be completed; nil = nobody wants to know
-	Done       *atomic.Int64 // counts tasks; nil = one of its own
+	KeepJobs   bool                       // leave what is not done in the queue
+	Enough     <-chan struct{}            // ends it before its time when closed; nil = nobody does
+	Started    func()                     // is called once the Workers begin; nil = nobody wants to know
+	OnClaim    func(asked, got time.Time) // hears of each claim that brought a task; nil = nobody wants to know
+	OnComplete func(string)               // hears which task is about to be completed; nil = nobody wants to know
 }
 
 // MixedTypes are the task types of mixed jobs, which ScriptName makes.
@@ -86,21 +87,18 @@ func (d Drain) Run(ctx context.Context) (*measure.Report, error) {
 
 // work lets the Workers run tasks. Those that are under way when the time is over are finished, but do not count.
 func (d Drain) work(ctx context.Context, workers []*worker) (all *measure.Recorder, took time.Duration, done int64) {
-	count := d.Done
-	if count == nil {
-		count = &atomic.Int64{}
-	}
 	timed, cancel := context.WithTimeout(ctx, d.Duration)
 	defer cancel()
 	enough, reached := context.WithCancel(timed)
 	defer reached()
-	var last atomic.Int64
+	var count, last atomic.Int64
 	if d.Started != nil {
 		d.Started()
 	}
 	start := time.Now()
 	var group sync.WaitGroup
 	for _, w := range workers {
+		w.onClaim = d.OnClaim
 		group.Go(func() {
 			w.drain(enough, ctx, d.OnComplete, func() {
 				if timed.Err() != nil {
@@ -114,7 +112,12 @@ func (d Drain) work(ctx context.Context, workers []*worker) (all *measure.Record
 			})
 		})
 	}
-	<-enough.Done()
+	select {
+	case <-enough.Done():
+	case <-d.Enough:
+		last.Store(int64(time.Since(start)))
+		reached()
+	}
 	done = count.Load()
 	if took = d.Duration; timed.Err() == nil || ctx.Err() != nil {
 		took = time.Duration(last.Load())

@@ -48,6 +48,7 @@ func (e Events) Run(ctx context.Context) (*measure.Report, error) {
 		if err != nil {
 			return nil, err
 		}
+		group.Go(func() { ping(reading, conn) })
 		group.Go(func() {
 			rec := measure.NewRecorder()
 			listen(reading, conn, sent, rec)
@@ -63,14 +64,17 @@ func (e Events) Run(ctx context.Context) (*measure.Report, error) {
 	}
 	report.What = "events"
 	all := shared.Take()
-	report.Calls["update to event"] = all.Calls()["update to event"]
+	report.Calls[UpdateToEvent] = all.Calls()[UpdateToEvent]
 	for kind, n := range all.Errors() {
 		report.Errors[kind] += n
 	}
 	expected := float64(report.Calls["completed"].N * e.Clients)
-	report.Figures = map[string]float64{"clients": float64(e.Clients), "events_missing": expected - float64(report.Calls["update to event"].N)}
+	report.Figures = map[string]float64{"clients": float64(e.Clients), measure.EventsMissing: expected - float64(report.Calls[UpdateToEvent].N)}
 	return report, nil
 }
+
+// UpdateToEvent is the kind of call that a load of events takes: from a Worker's update to a client's event.
+const UpdateToEvent = "update to event"
 
 // lastEvents is how long after the drain events may still arrive.
 const lastEvents = time.Second
@@ -116,6 +120,25 @@ func (e Events) subscribe(ctx context.Context, job string) (*websocket.Conn, err
 	return conn, nil
 }
 
+// pingInterval is how often a client of Engine.IO 3 says that it is there. A server ends a connection that is silent for long.
+const pingInterval = 25 * time.Second
+
+// ping keeps a connection until it is closed, which the reader notices too.
+func ping(ctx context.Context, conn *websocket.Conn) {
+	tick := time.NewTicker(pingInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if conn.Write(ctx, websocket.MessageText, []byte("2")) != nil {
+			return
+		}
+	}
+}
+
 var (
 	taskEvent     = []byte(`42["/task",`)
 	idField       = []byte(`"id":"`)
@@ -142,7 +165,7 @@ func listen(ctx context.Context, conn *websocket.Conn, sent *moments, rec *measu
 			continue
 		}
 		if took, ok := sent.since(string(id[:lengthOfAUUID])); ok {
-			rec.Took("update to event", took)
+			rec.Took(UpdateToEvent, took)
 		}
 	}
 }

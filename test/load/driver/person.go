@@ -57,9 +57,14 @@ func (p *Person) Call(ctx context.Context, method, path string, v any) ([]byte, 
 	return text, err
 }
 
-// Read gets an answer of any length and says how long it is and what page follows.
-func (p *Person) Read(ctx context.Context, path string) (size int64, next string, err error) {
-	response, err := p.open(ctx, http.MethodGet, path, "", nil)
+// Read gets an answer of any length, in an encoding such as gzip or identity, and says how long it is and what page follows.
+func (p *Person) Read(ctx context.Context, path, encoding string) (size int64, next string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base.String()+"/api/v3"+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	r.Header.Set("Accept-Encoding", encoding) // and nobody decompresses it here
+	response, err := p.http.Do(r)
 	if err != nil {
 		return 0, "", err
 	}
@@ -73,9 +78,8 @@ func (p *Person) Read(ctx context.Context, path string) (size int64, next string
 
 // Job is what a load needs to know of a job.
 type Job struct {
-	ID         string `json:"id"`
-	Status     string `json:"status"`
-	StepsTotal int    `json:"steps_total"`
+	ID     string `json:"id"`
+	Status string `json:"status"`
 }
 
 // JobKind is what jobs a load submits.

@@ -81,7 +81,7 @@ func (l Poll) look(ctx context.Context, job string, rec *measure.Recorder) {
 
 func timed(ctx context.Context, p *Person, rec *measure.Recorder, name, path string) (next string) {
 	start := time.Now()
-	_, next, err := p.Read(ctx, path)
+	_, next, err := p.Read(ctx, path, "gzip")
 	switch {
 	case err == nil:
 		rec.Took(name, time.Since(start))

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -49,9 +48,10 @@ func (s Shaman) Run(ctx context.Context) (*measure.Report, error) {
 		rounds++
 	}
 	took := time.Since(start)
-	report := &measure.Report{What: "shaman", Managers: s.names(), Rate: float64(rounds*s.Files) / took.Seconds()}
+	uploaded := float64(rec.Calls()["upload"].N)
+	report := &measure.Report{What: "shaman", Managers: s.names(), Rate: uploaded / took.Seconds()}
 	report.Finish(rec, took)
-	report.Figures = map[string]float64{"mib_per_s": float64(rounds*s.Files) * float64(s.Size) / (1 << 20) / took.Seconds()}
+	report.Figures = map[string]float64{"mib_per_s": uploaded * float64(s.Size) / (1 << 20) / took.Seconds()}
 	report.Servers, err = watch.Stop()
 	return report, err
 }
@@ -80,15 +80,15 @@ func (s Shaman) round(ctx context.Context, p *Person, rec *measure.Recorder) err
 		}
 		if response.StatusCode >= 300 {
 			rec.Status("upload", response.StatusCode)
+			continue
 		}
 		rec.Took("upload", time.Since(start))
 	}
 	start = time.Now()
-	text, err := p.Call(ctx, http.MethodPost, "/shaman/checkout/create", map[string]any{"files": files, "checkoutPath": "bench-" + rand.Text()})
+	_, err := p.Call(ctx, http.MethodPost, "/shaman/checkout/create", map[string]any{"files": files, "checkoutPath": "bench-" + rand.Text()})
 	if err != nil {
 		return err
 	}
 	rec.Took("checkout", time.Since(start))
-	var result struct{ CheckoutPath string }
-	return json.Unmarshal(text, &result)
+	return nil
 }

@@ -29,7 +29,8 @@ type worker struct {
 	session string // "" = the Manager knows none
 	rec     *measure.Recorder
 	seen    *sightings
-	log     []byte // one JSON text with a chunk of log
+	log     []byte                     // one JSON text with a chunk of log
+	onClaim func(asked, got time.Time) // nil = nobody wants to know
 }
 
 // logChunk is how much log one update of a task carries, in bytes.
@@ -116,6 +117,15 @@ func (w *worker) headers(assignment string) string {
 // call makes a request and takes its time. It is false when there was no answer.
 func (w *worker) call(ctx context.Context, name, method, path, headers string, body []byte) (answer, bool) {
 	start := time.Now()
+	a, ok := w.ask(ctx, name, method, path, headers, body)
+	if ok {
+		w.rec.Took(name, time.Since(start))
+	}
+	return a, ok
+}
+
+// ask makes a request. It is false when there was no answer.
+func (w *worker) ask(ctx context.Context, name, method, path, headers string, body []byte) (answer, bool) {
 	a, err := w.conn.do(ctx, method, path, headers, body)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
@@ -123,7 +133,6 @@ func (w *worker) call(ctx context.Context, name, method, path, headers string, b
 		}
 		return a, false
 	}
-	w.rec.Took(name, time.Since(start))
 	return a, true
 }
 
@@ -140,17 +149,22 @@ const (
 	refused
 )
 
-// claim asks for a task.
+// claim asks for a task. Only what brought one counts as a claim: a Manager holds other requests for long.
 func (w *worker) claim(ctx context.Context) (held, claimed) {
 	start := time.Now()
-	a, ok := w.call(ctx, "claim", http.MethodPost, "/worker/task", w.headers(""), nil)
+	a, ok := w.ask(ctx, "claim", http.MethodPost, "/worker/task", w.headers(""), nil)
 	if !ok {
 		return held{}, refused
 	}
+	got := time.Now()
 	switch a.status {
 	case http.StatusOK:
+		w.rec.Took("claim", got.Sub(start))
+		if w.onClaim != nil {
+			w.onClaim(start, got)
+		}
 	case http.StatusNoContent:
-		w.rec.Took("claim without task", time.Since(start))
+		w.rec.Took("claim without task", got.Sub(start))
 		return held{}, noTask
 	case http.StatusLocked:
 		return held{}, mustChange

@@ -23,6 +23,9 @@ type Report struct {
 	Servers  []Usage            `json:"servers"` // null = no -pid was given
 }
 
+// EventsMissing is the figure of a load that follows events: how many of them did not come.
+const EventsMissing = "events_missing"
+
 // Finish fills in what the recorder took and how long all of it was.
 func (r *Report) Finish(all *Recorder, took time.Duration) {
 	r.Seconds = took.Seconds()

@@ -5,9 +5,7 @@ package suite
 import (
 	"context"
 	"fmt"
-
-	"flamenco.farm/test/load/driver"
-	"flamenco.farm/test/load/measure"
+	"slices"
 )
 
 // twoManagers compares two Managers on one database with one, each with one processor and then with all.
@@ -43,19 +41,21 @@ func (s *suite) compareManagers(ctx context.Context, pinned bool) error {
 		}
 		servers = append(servers, srv)
 	}
-	d := driver.Drain{Workers: 50, TaskTypes: driver.MixedTypes, Tasks: 20_000, Jobs: 1, Kind: oneJob, Duration: s.length}
-	var ratios, rates []float64
+	var ratios []float64
+	var ones, twos runs
 	for range s.runs {
-		var one, two *measure.Report
-		if one, err = s.drain(ctx, d, servers[0]); err != nil {
+		one, err := s.drain(ctx, s.base(), servers[0])
+		if err != nil {
 			return err
 		}
-		if two, err = s.drain(ctx, d, servers...); err != nil {
+		two, err := s.drain(ctx, s.base(), servers...)
+		if err != nil {
 			return err
 		}
-		ratios, rates = append(ratios, two.Rate/one.Rate), append(rates, two.Rate)
+		ones, twos = append(ones, one), append(twos, two)
+		ratios = append(ratios, ratio(two.Rate, one.Rate))
 	}
 	s.add(what, fmt.Sprintf("%.2f ×", median(ratios)), fmt.Sprintf("≥ %.1f ×", least), verdict(median(ratios) >= least),
-		fmt.Sprintf("%.0f /s with two, 0 double assignments", median(rates)))
+		fmt.Sprintf("%.0f /s with two, 0 double assignments", twos.rate()), slices.Concat(ones, twos)...)
 	return nil
 }

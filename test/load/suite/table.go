@@ -3,10 +3,13 @@
 package suite
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	"flamenco.farm/test/load/measure"
 )
 
 // line is one line of the table.
@@ -58,14 +61,20 @@ func (t *table) write(w io.Writer) error {
 	return nil
 }
 
-// add notes a line and shows it at once.
-func (s *suite) add(what, measured, target, verdict, note string) {
+// add notes a line, which rests on some runs, and shows it at once. Errors in these runs are shown in the line, and it is not met.
+func (s *suite) add(what, measured, target, verdict, note string, of ...*measure.Report) {
+	if troubles := runs(of).troubles(); troubles != "" {
+		verdict = notMet
+		note = strings.TrimPrefix(note+"; errors: "+troubles, "; ")
+		s.failed = append(s.failed, fmt.Errorf("%s, %s: %s", what, s.engine.name(), troubles))
+	}
+	if strings.Contains(measured+note, "NaN") {
+		verdict = notMet
+		note = strings.TrimPrefix(note+"; nothing was measured", "; ")
+		s.failed = append(s.failed, fmt.Errorf("%s, %s: %w", what, s.engine.name(), errNothing))
+	}
 	s.table.lines = append(s.table.lines, line{what, s.engine.name(), s.durability(), measured, target, verdict, note})
 	fmt.Fprintf(s.Progress, "  %s: %s (target %s) %s %s\n", what, measured, target, verdict, note)
 }
 
-// median of a few figures.
-func median(figures []float64) float64 {
-	sorted := slices.Sorted(slices.Values(figures))
-	return sorted[len(sorted)/2]
-}
+var errNothing = errors.New("nothing was measured")
