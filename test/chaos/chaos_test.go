@@ -138,6 +138,7 @@ func (s *site) chaos(d time.Duration) (wrong []string) {
 	for _, p := range processes {
 		p.end()
 	}
+	found := s.readLogs()
 	tasks := s.end()
 	attempts := 0
 	for _, t := range tasks {
@@ -147,7 +148,8 @@ func (s *site) chaos(d time.Duration) (wrong []string) {
 	if len(tasks) < tasksPerJob {
 		s.t.Errorf("%d tasks, want %d", len(tasks), tasksPerJob)
 	}
-	return s.record.check(tasks, readTally(s.t, s.tally(), tasks))
+	s.t.Logf("%d lines of logs have to be there", len(s.record.lines))
+	return append(s.record.check(tasks, readTally(s.t, s.tally(), tasks)), s.record.checkLogs(tasks, found)...)
 }
 
 // simulate starts the simulated Workers.
@@ -193,9 +195,9 @@ func (s *site) keepBusy(c *client.Client, d time.Duration) {
 			s.t.Errorf("too little went wrong to prove anything: %v", s.record)
 			return
 		}
-		if _, err := s.open(c); err != nil {
+		if left, err := s.open(c); err != nil {
 			s.t.Log("looking at the jobs: ", err)
-		} else if left, _ := s.open(c); left == 0 {
+		} else if left == 0 {
 			if err := s.submit(s.t.Context(), c, tasksPerJob); err != nil {
 				s.t.Log("submitting a job: ", err)
 			}

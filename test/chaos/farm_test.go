@@ -208,8 +208,8 @@ func (s *site) torment(ctx context.Context, p *program, d *dice, kills int, long
 	}
 }
 
-// keepUp starts a program again that ended by itself, as a service is. Only one that could not even start may do that, because
-// its database was away.
+// keepUp starts a program again that ended by itself, as a service is. Only a Manager that could not even start may do that,
+// because its database was away.
 func (s *site) keepUp(ctx context.Context, p *program) {
 	for pause(ctx, 200*time.Millisecond) == nil {
 		one := p.present()
@@ -221,7 +221,7 @@ func (s *site) keepUp(ctx context.Context, p *program) {
 		if one.ours.Load() {
 			continue // whoever did that starts it again
 		}
-		if s.server == nil || p.said("listening") {
+		if s.server == nil || p.arg != managerArg || p.said("listening") {
 			s.record.complain("%s ended by itself", p.name)
 		}
 		p.start()

@@ -20,6 +20,8 @@ type record struct {
 	mu         sync.Mutex
 	runs       []history.Run
 	results    map[string]*result // by assignment
+	assigned   map[string]bool    // all assignments of simulated Workers
+	lines      map[string]update  // that must be in a log, by line
 	complaints []string
 
 	// counted with count
@@ -31,7 +33,16 @@ type record struct {
 // result is what Workers heard when they said that they had completed a task.
 type result struct{ accepted, refused int }
 
-func newRecord() *record { return &record{results: map[string]*result{}} }
+func newRecord() *record {
+	return &record{results: map[string]*result{}, assigned: map[string]bool{}, lines: map[string]update{}}
+}
+
+// given notes that a simulated Worker was given an assignment.
+func (r *record) given(assignment string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.assigned[assignment] = true
+}
 
 func (r *record) count(n *int) {
 	r.mu.Lock()
@@ -79,6 +90,7 @@ func (r *record) told(u update, a answer) {
 	switch a.status {
 	case http.StatusNoContent:
 		of.accepted++
+		r.lines[u.log] = u // nothing can have come after it
 	case http.StatusConflict:
 		of.refused++
 	}

@@ -70,6 +70,7 @@ func (l *life) perform(ctx context.Context, _ int, a answer) {
 		task: task.UUID, assignment: a.header.Get("X-Flamenco-Assignment"),
 		onDisconnect: farm.OnDisconnect(a.header.Get("X-Flamenco-On-Disconnect")), stop: stop,
 	}
+	l.record.given(r.assignment)
 	first := []update{r.says(l, farm.TaskActive), r.says(l, "")}
 	if r.onDisconnect == farm.StopOnDisconnect && l.silence() >= l.lease/4 {
 		if !l.deliver(ctx, first[0]) { // confirms the lease
@@ -189,6 +190,7 @@ func (l *life) deliver(ctx context.Context, u update) (accepted bool) {
 			l.record.told(u, a)
 			switch {
 			case a.status == http.StatusNoContent:
+				l.record.written(u)
 				return true
 			case a.status == http.StatusConflict:
 				return false
