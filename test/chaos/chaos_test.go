@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/store/storetest"
+	"flamenco.farm/internal/testkit/history"
 	"flamenco.farm/internal/testkit/postgres"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
@@ -148,8 +149,12 @@ func (s *site) chaos(d time.Duration) (wrong []string) {
 	if len(tasks) < tasksPerJob {
 		s.t.Errorf("%d tasks, want %d", len(tasks), tasksPerJob)
 	}
+	runs, err := history.ReadTally(s.tally(), tasks)
+	if err != nil {
+		s.t.Error(err)
+	}
 	s.t.Logf("%d lines of logs have to be there", len(s.record.lines))
-	return append(s.record.check(tasks, readTally(s.t, s.tally(), tasks)), s.record.checkLogs(tasks, found)...)
+	return append(s.record.check(tasks, runs), s.record.checkLogs(tasks, found)...)
 }
 
 // simulate starts the simulated Workers.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/testkit/fault"
 	"flamenco.farm/internal/testkit/history"
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/internal/testkit/postgres"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
@@ -136,7 +136,7 @@ func (s *site) addManager(i int) {
 		database = fmt.Sprintf("postgres://flamenco@%s/%s?sslmode=disable", n.Address(), filepath.Base(mustPath(s.t, s.database)))
 	}
 	p := newProgram(s.t, fmt.Sprint("manager-", i+1), s.program(), managerArg, filepath.Join(s.dir, fmt.Sprint("manager-", i+1)))
-	address := freeAddress(s.t)
+	address := loopback.FreeAddress(s.t)
 	s.write(filepath.Join(p.dir, "flamenco-manager.yaml"), fmt.Sprintf("_meta: {version: 3}\nlisten: %q\ndatabase: %q\n"+
 		"local_manager_storage_path: %q\nshared_storage_path: %q\nworker_timeout: %v\ntimeout_grace: 0s\ntask_request_hold: 5s\n"+
 		"task_fail_after_softfail_count: 100000\nblocklist_threshold: 100000\n"+
@@ -285,15 +285,4 @@ func (s *site) end() (tasks []history.Task) {
 		tasks = append(tasks, more...)
 	}
 	return tasks
-}
-
-// freeAddress finds an address that nobody listens on, for a Manager that has to come back to it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/internal/testkit/postgres"
 	"flamenco.farm/pkg/client"
 )
@@ -49,7 +49,7 @@ func newFarm(t *testing.T, jobType string) *farm {
 	writeFile(t, filepath.Join(f.bin, "scripts", "test.js"), jobType)
 	var addresses []string
 	for i := range 2 {
-		address, dir := freeAddress(t), filepath.Join(f.dir, fmt.Sprint("manager-", i+1))
+		address, dir := loopback.FreeAddress(t), filepath.Join(f.dir, fmt.Sprint("manager-", i+1))
 		addresses = append(addresses, address)
 		writeFile(t, filepath.Join(dir, "flamenco-manager.yaml"), fmt.Sprintf(
 			"_meta: {version: 3}\nlisten: %q\ndatabase: %q\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
@@ -80,7 +80,7 @@ func (f *farm) balancer(name, example, listen string, managers []string) (url st
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	address, own := freeAddress(f.t), listen+":8080"
+	address, own := loopback.FreeAddress(f.t), listen+":8080"
 	if name == "nginx" {
 		own = listen + "8080"
 	}
@@ -246,15 +246,4 @@ func writeFile(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freeAddress finds an address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

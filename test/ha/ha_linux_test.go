@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -96,7 +95,11 @@ func TestAJobAndItsBrowsersOutliveEveryManager(t *testing.T) {
 	if len(tasks) != count+2 {
 		t.Errorf("%d tasks, want %d", len(tasks), count+2)
 	}
-	for _, wrong := range history.Check(tasks, readTally(t, tally, tasks)) {
+	runs, err := history.ReadTally(tally, tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range append(history.Check(tasks, runs), history.BegunTwice(runs)...) {
 		t.Error(wrong)
 	}
 	for _, task := range tasks {
@@ -229,38 +232,6 @@ func (f *farm) history(job string) []history.Task {
 		f.t.Fatal(err)
 	}
 	return tasks
-}
-
-// readTally reads what the tasks noted.
-func readTally(t *testing.T, path string, tasks []history.Task) (runs []history.Run) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, at := map[string]string{}, map[string]int{}
-	for _, task := range tasks {
-		ids[task.Name] = task.ID
-	}
-	for line := range strings.Lines(string(text)) {
-		var task, assignment, what string
-		var nanoseconds int64
-		if _, err := fmt.Sscan(line, &task, &assignment, &what, &nanoseconds); err != nil {
-			t.Fatalf("line %q: %v", line, err)
-		}
-		when := time.Unix(0, nanoseconds)
-		i, known := at[assignment]
-		switch {
-		case what == "begin" && known:
-			t.Errorf("assignment %s of %s began twice", assignment, task)
-		case what == "begin":
-			at[assignment] = len(runs)
-			runs = append(runs, history.Run{Task: ids[task], Assignment: assignment, Started: when, Ended: when})
-		default:
-			runs[i].Ended, runs[i].Finished = when, true
-		}
-	}
-	return slices.Clip(runs)
 }
 
 func TestARequestForATaskIsHeldThroughBothBalancers(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
 )
@@ -78,7 +78,7 @@ type farm struct {
 func startFarm(t testing.TB, blender string) *farm {
 	t.Helper()
 	f := &farm{folder: t.TempDir()}
-	address := freeAddress(t)
+	address := loopback.FreeAddress(t)
 	f.address = address
 	f.start(t, "flamenco-manager", fmt.Sprintf(`_meta: {version: 3}
 listen: %q
@@ -137,16 +137,6 @@ func (f *farm) start(t testing.TB, name, config string) *os.Process {
 		}
 	})
 	return cmd.Process
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // until asks again and again whether something is so, at most as long as the limit.

@@ -15,6 +15,7 @@ import (
 
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/store/storetest"
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
 )
@@ -40,7 +41,7 @@ func newDoomedFarm(t *testing.T) *doomedFarm {
 	}
 	dir := t.TempDir()
 	f := &doomedFarm{t: t, local: filepath.Join(dir, "local"), db: filepath.Join(dir, "farm.sqlite")}
-	address := freeAddress(t)
+	address := loopback.FreeAddress(t)
 	writeFile(t, filepath.Join(dir, "flamenco-manager.yaml"), fmt.Sprintf(
 		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
 			"timeout_grace: 0s\ndurability: normal\nautodiscoverable: false\nshaman: {enabled: false}\njob_compiler: {time_limit: 1m}\n",

@@ -17,6 +17,7 @@ import (
 	"flamenco.farm/internal/manager"
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/testkit/history"
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/internal/worker"
 	"flamenco.farm/internal/worker/process"
 	"flamenco.farm/pkg/api"
@@ -58,7 +59,7 @@ func newFarm(t *testing.T, jobType string, change func(*config.Config)) *farm {
 	t.Helper()
 	dir := t.TempDir()
 	f := &farm{t: t, config: config.Default(), script: filepath.Join(dir, "scripts")}
-	f.config.Listen = freeAddress(t)
+	f.config.Listen = loopback.FreeAddress(t)
 	f.config.Autodiscoverable = false
 	f.config.Database = filepath.Join(dir, "farm.sqlite")
 	f.config.LocalStorage = filepath.Join(dir, "local")
@@ -86,17 +87,6 @@ func writeFile(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freeAddress finds an address that nobody listens on, for a Manager that has to come back to it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // start starts the Manager and returns when it answers.

@@ -3,7 +3,6 @@
 package scenario
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/testkit/history"
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/internal/worker/process"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
@@ -46,7 +46,7 @@ func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testin
 	t.Parallel()
 	bin := build(t)
 	dir := t.TempDir()
-	address := freeAddress(t)
+	address := loopback.FreeAddress(t)
 	writeFile(t, filepath.Join(bin, "scripts", "test.js"), tally)
 	writeFile(t, filepath.Join(dir, "manager", "flamenco-manager.yaml"), fmt.Sprintf(
 		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
@@ -93,9 +93,15 @@ func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testin
 	for _, p := range append(workers, m) {
 		p.end()
 	}
-	runs := readTally(t, file)
 	tasks := load(t, filepath.Join(dir, "manager", "farm.sqlite"), job.ID)
-	check(t, tasks, named(runs, tasks))
+	runs, err := history.ReadTally(file, tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, tasks, runs)
+	for _, wrong := range history.BegunTwice(runs) {
+		t.Error(wrong)
+	}
 	if kills != 2*killed {
 		t.Errorf("%d kills, want %d", kills, 2*killed)
 	}
@@ -168,50 +174,6 @@ func (p *program) end() {
 		p.t.Fatal(err)
 	}
 	_ = p.cmd.Wait() // a signal may be an exit code of its own
-}
-
-// readTally reads what the processes of the tasks wrote; the names of tasks stand for their ids.
-func readTally(t *testing.T, path string) (runs []history.Run) {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	at := map[string]int{} // by assignment
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		var task, assignment, what string
-		var nanoseconds int64
-		if _, err := fmt.Sscan(lines.Text(), &task, &assignment, &what, &nanoseconds); err != nil {
-			t.Fatalf("line %q: %v", lines.Text(), err)
-		}
-		when := time.Unix(0, nanoseconds)
-		i, known := at[assignment]
-		if what == "begin" {
-			if known {
-				t.Errorf("assignment %s began twice", assignment)
-			}
-			at[assignment] = len(runs)
-			runs = append(runs, history.Run{Task: task, Assignment: assignment, Started: when, Ended: when})
-			continue
-		}
-		runs[i].Ended, runs[i].Finished = when, true
-	}
-	return runs
-}
-
-// named replaces the names of tasks by their ids.
-func named(runs []history.Run, tasks []history.Task) []history.Run {
-	ids := map[string]string{}
-	for _, task := range tasks {
-		ids[task.Name] = task.ID
-	}
-	runs = slices.Clone(runs)
-	for i := range runs {
-		runs[i].Task = ids[runs[i].Task]
-	}
-	return runs
 }
 
 // left finds the processes with the mark of one of these assignments.

@@ -29,6 +29,7 @@ import (
 	"flamenco.farm/internal/tasklog"
 	"flamenco.farm/internal/testkit/fault"
 	"flamenco.farm/internal/testkit/history"
+	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/internal/variables"
 	"flamenco.farm/internal/worker"
 	"flamenco.farm/pkg/api"
@@ -88,7 +89,7 @@ func newManagers(t *testing.T, n int, jobType string, lease time.Duration, plan 
 	})
 	must(err)
 	for range n {
-		one := &member{managers: m, address: freeAddress(t), seen: map[string]int{}}
+		one := &member{managers: m, address: loopback.FreeAddress(t), seen: map[string]int{}}
 		one.start()
 		t.Cleanup(func() { one.stop() })
 		one.network = fault.New(t, one.address, plan)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/store"
+	"flamenco.farm/internal/testkit/loopback"
 )
 
 const countedTasks = `
@@ -52,7 +53,7 @@ type stoppable struct {
 
 func newStoppable(t *testing.T, delay time.Duration) *stoppable {
 	t.Helper()
-	bin, dir, address := build(t), t.TempDir(), freeAddress(t)
+	bin, dir, address := build(t), t.TempDir(), loopback.FreeAddress(t)
 	writeFile(t, filepath.Join(bin, "scripts", "test.js"), countedTasks)
 	writeFile(t, filepath.Join(dir, "flamenco-manager.yaml"), fmt.Sprintf(
 		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
