@@ -201,7 +201,7 @@ type ClientInterface interface {
 
 	// ExportFarm Export the farm
 	//
-	// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+	// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
 	//
 	// Corresponds with GET /api/v3/farm/export (the `ExportFarm` operationId).
 	ExportFarm(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1082,7 +1082,7 @@ func (c *Client) GetVariables(ctx context.Context, audience Audience, platform P
 
 // ExportFarm Export the farm
 //
-// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
 //
 // Corresponds with GET /api/v3/farm/export (the `ExportFarm` operationId).
 func (c *Client) ExportFarm(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5824,7 +5824,7 @@ type ClientWithResponsesInterface interface {
 
 	// ExportFarmWithResponse Export the farm
 	//
-	// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+	// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9811,7 +9811,7 @@ func (c *ClientWithResponses) GetVariablesWithResponse(ctx context.Context, audi
 
 // ExportFarmWithResponse Export the farm
 //
-// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+// The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
