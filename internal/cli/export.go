@@ -4,11 +4,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +56,7 @@ func exportFarm(ctx context.Context, g *globalOptions, path, tokenFile string) e
 	if path == "-" {
 		err = fetch(g.streams.Out)
 	} else {
-		err = writePrivate(path, fetch)
+		err = export.WriteFile(path, fetch)
 	}
 	if err != nil {
 		return err
@@ -87,22 +84,4 @@ func verified(to io.Writer, write func(io.Writer) error) (rows map[string]int64,
 		err = found
 	}
 	return rows, err
-}
-
-// writePrivate writes a file that only its owner can read, whole or not at all.
-func writePrivate(path string, write func(io.Writer) error) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	if err = write(file); err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
 }

@@ -3,14 +3,11 @@
 package manager
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"flamenco.farm/internal/export"
@@ -78,7 +75,7 @@ func (a *admin) exportTo(ctx context.Context, path string) (err error) {
 	if path == "-" {
 		err = write(a.out)
 	} else {
-		err = writeWhole(path, write)
+		err = export.WriteFile(path, write)
 	}
 	if err != nil {
 		return err
@@ -95,27 +92,4 @@ func (a *admin) notInExport() string {
 		text += ", the uploaded files of jobs in " + a.config.SharedStorage
 	}
 	return text + ", the configuration, and what was rendered."
-}
-
-// writeWhole writes a file that only its owner can read, whole or not at all.
-func writeWhole(path string, write func(io.Writer) error) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	buffered := bufio.NewWriterSize(file, 1<<20)
-	err = write(buffered)
-	if err == nil {
-		err = buffered.Flush()
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
 }
