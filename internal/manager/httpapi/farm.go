@@ -12,9 +12,6 @@ import (
 	"flamenco.farm/pkg/api"
 )
 
-// completeTrailer says behind an export that all of it was sent.
-const completeTrailer = "X-Flamenco-Complete"
-
 // readOn is how much is read of an import that is refused, in bytes.
 const readOn = 256 << 20
 
@@ -35,19 +32,15 @@ func (e exportAnswer) VisitExportFarmResponse(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", export.ContentType)
 	w.Header().Set("Content-Disposition", `attachment; filename="flamenco-farm.export"`)
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Trailer", completeTrailer)
 	written := &countingWriter{to: w}
 	if err := e.h.Options.ExportFarm(ctx, written); err != nil {
 		if written.n == 0 {
-			for _, name := range []string{"Content-Disposition", "Trailer"} {
-				w.Header().Del(name)
-			}
+			w.Header().Del("Content-Disposition")
 			return err
 		}
 		e.h.Log.Error("an export of the farm was cut off", "error", err)
 		panic(http.ErrAbortHandler)
 	}
-	w.Header().Set(completeTrailer, "yes")
 	return nil
 }
 
