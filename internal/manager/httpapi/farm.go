@@ -44,14 +44,19 @@ func (e exportAnswer) VisitExportFarmResponse(w http.ResponseWriter) error {
 	return nil
 }
 
+// countingWriter counts what is sent, and gives up on a client that takes nothing: as long as one is sent to, an export
+// keeps the database from clearing up.
 type countingWriter struct {
-	to io.Writer
+	to http.ResponseWriter
 	n  int64
 }
 
 // Write implements io.Writer.
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.to.Write(p)
+func (c *countingWriter) Write(p []byte) (n int, err error) {
+	err = inTime(c.to, func() error {
+		n, err = c.to.Write(p)
+		return err
+	})
 	c.n += int64(n)
 	if err != nil {
 		err = fmt.Errorf("sending: %w", err)

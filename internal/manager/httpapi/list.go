@@ -16,7 +16,7 @@ import (
 	"flamenco.farm/pkg/api"
 )
 
-// partTime is how long a client may take to read a part of a list. Whoever reads nothing for so long is cut off.
+// partTime is how long a client may take to read a part of a list or of an export. Whoever reads nothing for so long is cut off.
 const partTime = time.Minute
 
 // turns is how many lists may be read and encoded at once: half of the processors, so that whoever watches the farm leaves
@@ -146,16 +146,23 @@ type listWriter struct {
 
 // send sends what is there.
 func (l *listWriter) send() error {
-	connection := http.NewResponseController(l.w)
+	return inTime(l.w, func() error {
+		if !l.begun {
+			l.begun = true
+			l.w.Header().Set("Content-Type", "application/json")
+			l.w.WriteHeader(http.StatusOK)
+		}
+		_, err := l.text.WriteTo(l.w)
+		return err
+	})
+}
+
+// inTime sends a part of an answer, for which the client has partTime.
+func inTime(w http.ResponseWriter, send func() error) error {
+	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(time.Now().Add(partTime)) // a test's recorder has none
 	defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
-	if !l.begun {
-		l.begun = true
-		l.w.Header().Set("Content-Type", "application/json")
-		l.w.WriteHeader(http.StatusOK)
-	}
-	_, err := l.text.WriteTo(l.w)
-	return err
+	return send()
 }
 
 // failed is err as what the answer ends with.
