@@ -176,7 +176,7 @@ func (g *gate) checkAdmin(r *http.Request) error {
 		return nil
 	}
 	return farm.Errorf(farm.CodeForbidden, "this takes the admin token: send what is in the file admin.token of the Manager's "+
-		"local storage as Authorization: Bearer TOKEN; it is new after every start of the Manager")
+		"local storage as Authorization: Bearer TOKEN; on SQLite it is new after every start of the Manager")
 }
 
 // checkQuery refuses a query of which net/http would silently drop the parts that it cannot read.
