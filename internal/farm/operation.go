@@ -17,7 +17,7 @@ type Operation struct {
 	Activity        string // what it does now, or how it ended
 	Done, Total     int64  // how far it is; Total 0 = unknown
 	Who             string // user or manager
-	Manager         string // the id of the Manager that runs it, or ran it last
+	Manager         string // the id of the Manager that runs it, or ran it; of one that waits: that alone may run it, "" = any
 	Runs            int64  // how often it was started; the present run's number is the epoch of its locks
 	Crashes         int64  // how often its process ended without a word
 	Created         time.Time

@@ -52,6 +52,7 @@ func importKind(db *store.Store, storage *os.Root) operation.Kind {
 	return operation.Kind{
 		Name:          kindImport,
 		InMaintenance: true,
+		Local:         true,
 		Locks: func(params json.RawMessage) ([]string, error) {
 			_, err := readImportParams(params)
 			return []string{kindImport}, err

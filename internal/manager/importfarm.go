@@ -60,6 +60,7 @@ func importFarmKind(db *store.Store, local *os.Root, command string) operation.K
 		Name:          kindImportFarm,
 		Once:          true,
 		InMaintenance: true,
+		Local:         true,
 		Locks: func(params json.RawMessage) ([]string, error) {
 			_, err := readImportFarmParams(params)
 			return []string{kindImportFarm}, err

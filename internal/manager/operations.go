@@ -194,7 +194,7 @@ func newOperations(cfg config.Config, executable string, db *store.Store, bus *e
 	if err == nil {
 		s, err = operation.New(operation.Options{
 			Store: db, Bus: bus, Log: log, Kinds: operationKinds(&deleter{}, nil, 0, command), Executable: executable, Setup: setup, Logs: logs,
-			Enter: keeper.Enter, Manager: keeper.ID(),
+			Enter: keeper.Enter, Manager: keeper.ID(), Several: store.IsPostgres(cfg.Database),
 		})
 	}
 	if err != nil {

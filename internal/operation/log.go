@@ -3,6 +3,7 @@
 package operation
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -57,13 +58,21 @@ func (l *limitedLog) close() {
 	}
 }
 
-// ReadLog is the log of an operation, farm.ErrNotExist if it has none. It is never longer than a little over maxLog.
-func (s *Service) ReadLog(id string) ([]byte, error) {
-	text, err := s.Logs.ReadFile(logName(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, farm.ErrNotExist
+// ReadLog is the log of an operation, empty if it has none yet. It is never longer than a little over maxLog. One that
+// another Manager keeps is an error of farm.CodeNotFound.
+func (s *Service) ReadLog(ctx context.Context, o farm.Operation) ([]byte, error) {
+	text, err := s.Logs.ReadFile(logName(o.ID))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
 	}
-	return text, err
+	if !s.Several || o.Runs == 0 || o.Manager == s.Manager {
+		return nil, nil
+	}
+	managers, err := s.Store.Managers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, farm.Errorf(farm.CodeNotFound, "the log of the operation is not here: %s has it in its local storage", nameOf(managers, o.Manager))
 }
 
 // forgetOldLogs removes the logs of operations that are forgotten, which a Manager that was killed may have left.

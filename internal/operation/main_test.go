@@ -81,8 +81,10 @@ func kinds() []operation.Kind {
 	once.Once = true
 	always := kind("insert always", insert)
 	always.InMaintenance = true
+	local := kind("insert here", insert)
+	local.Local = true
 	return []operation.Kind{
-		kind("wait", wait), kind("ignore", ignore), kind("crash", crash), kind("crash always", crashAlways), once, always,
+		kind("wait", wait), kind("ignore", ignore), kind("crash", crash), kind("crash always", crashAlways), once, always, local,
 		kind("gate", gate), kind("fail", fail), kind("insert", insert), kind("talk", talk), kind("nonsense", nonsense), kind("panic", panics),
 	}
 }
@@ -268,7 +270,7 @@ func (f *farmOf) ended(id string, status farm.OperationStatus) farm.Operation {
 	f.t.Helper()
 	op := f.until(id, func(o farm.Operation) bool { return o.Status.Ended() })
 	if op.Status != status {
-		text, _ := f.ReadLog(id)
+		text, _ := f.ReadLog(f.t.Context(), op)
 		f.t.Fatalf("%+v, want it %s; log:\n%s", op, status, text)
 	}
 	return op

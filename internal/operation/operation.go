@@ -44,6 +44,8 @@ type Kind struct {
 	Job func(params json.RawMessage) string
 	// Once is for what must not be repeated by itself: an operation that was interrupted has failed.
 	Once bool
+	// Local is for what needs files of the machine on which it was started: another Manager cannot do it.
+	Local bool
 	// InMaintenance is for what may be done while the farm is in maintenance: all else waits until that is over.
 	InMaintenance bool
 }
@@ -65,6 +67,8 @@ type Options struct {
 	// Manager is the id under which this Manager is in the table of Managers, "" = it has no row: then an operation that
 	// another process left running is taken for lost at once.
 	Manager string
+	// Several says that other Managers may use the same database.
+	Several bool
 	// Enter begins what must not happen during a maintenance of the farm, or is an error of farm.CodeMaintenance; nil = it
 	// may always happen.
 	Enter func() (leave func(), err error)
@@ -125,13 +129,21 @@ func (s *Service) Start(ctx context.Context, kind string, params json.RawMessage
 		if err := k.admit(tx); err != nil {
 			return err
 		}
-		o, err = tx.InsertOperation(kind, params, who)
+		o, err = tx.InsertOperation(kind, params, who, s.only(k))
 		return err
 	})
 	if err == nil {
 		s.look()
 	}
 	return o, err
+}
+
+// only is the Manager that alone may run an operation of a kind that is begun here, "" = any.
+func (s *Service) only(k Kind) string {
+	if s.Several && k.Local {
+		return s.Manager
+	}
+	return ""
 }
 
 // admit is an error of farm.CodeMaintenance for what has to wait until the maintenance is over.

@@ -158,7 +158,7 @@ func TestAFailureIsToldAndItsInnerPartOnlyLogged(t *testing.T) {
 	}
 	for kind, inner := range map[string]string{"fail": "an inner secret", "panic": "oh no"} {
 		op := f.ended(f.start(kind, orders{}), farm.OperationFailed)
-		text, err := f.ReadLog(op.ID)
+		text, err := f.ReadLog(t.Context(), op)
 		if err != nil || strings.Contains(op.Activity, inner) || !strings.Contains(string(text), inner) {
 			t.Errorf("%s: %+v, log %s, %v", kind, op, text, err)
 		}
@@ -255,7 +255,7 @@ func TestAProcessWhoseRunIsOverCannotWriteAnyMore(t *testing.T) {
 }
 
 func (f *farmOf) log(id string) string {
-	text, _ := f.ReadLog(id)
+	text, _ := f.ReadLog(f.t.Context(), farm.Operation{ID: id})
 	return string(text)
 }
 
@@ -313,7 +313,7 @@ func TestAnOperationOfAnotherVersionFailsInsteadOfWaitingForEver(t *testing.T) {
 	f := setup(t)
 	var id string
 	err := f.store.Do(t.Context(), func(tx *store.Tx) error {
-		o, err := tx.InsertOperation("from the future", json.RawMessage(`{}`), "test")
+		o, err := tx.InsertOperation("from the future", json.RawMessage(`{}`), "test", "")
 		id = o.ID
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,11 +103,15 @@ func (s *Service) RunOne(ctx context.Context, id string) (farm.Operation, error)
 	return o, nil
 }
 
-// recover queues again what ran when its Manager ended, and frees its locks. What this one runs is not lost, however long the
+// recover queues again what ran when its Manager ended, and frees its locks; what only that one could do fails. What this one runs is not lost, however long the
 // database did not hear of it.
 func (s *Service) recover(ctx context.Context) error {
 	err := s.Store.Do(ctx, func(tx *store.Tx) error {
 		left, err := tx.LostOperations(lostAfter)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		managers, err := tx.Managers()
 		if err != nil {
 			return err
 		}
@@ -117,7 +122,13 @@ func (s *Service) recover(ctx context.Context) error {
 			if err := lock.Free(tx, o.ID); err != nil {
 				return err
 			}
-			s.interrupted(&o, tx.Now(), "the Manager ended while it ran")
+			if o.Status == farm.OperationRunning {
+				s.interrupted(&o, tx.Now(), "the Manager ended while it ran")
+			}
+			if o.Status == farm.OperationQueued && o.Manager != "" {
+				o.Status, o.Ended = farm.OperationFailed, tx.Now()
+				o.Activity = "only " + nameOf(managers, o.Manager) + " could do it, which is gone: start it again"
+			}
 			if err := tx.SaveOperation(o); err != nil {
 				return err
 			}
@@ -128,6 +139,16 @@ func (s *Service) recover(ctx context.Context) error {
 		s.forgetOldLogs()
 	}
 	return err
+}
+
+// nameOf is what people are told of a Manager.
+func nameOf(managers []farm.ManagerState, id string) string {
+	for _, m := range managers {
+		if m.ID == id {
+			return strings.TrimSpace("the Manager on " + m.Name + " " + strings.Join(m.URLs, " "))
+		}
+	}
+	return "another Manager"
 }
 
 func (s *Service) isRunning(id string) bool {
@@ -145,6 +166,9 @@ func (s *Service) interrupted(o *farm.Operation, now time.Time, why string) {
 		o.Status, o.Ended, o.Activity = farm.OperationFailed, now, why
 	default:
 		o.Status, o.Activity = farm.OperationQueued, why+"; it will be repeated"
+		if s.only(s.kinds[o.Kind]) == "" {
+			o.Manager = ""
+		}
 	}
 }
 
@@ -153,7 +177,7 @@ func (s *Service) interrupted(o *farm.Operation, now time.Time, why string) {
 func (s *Service) startDue(ctx context.Context, runs *sync.WaitGroup) error {
 	wanted := map[string]bool{}
 	for after, last := int64(0), false; !last && s.hasRoom(); {
-		queued, err := s.Store.QueuedOperations(ctx, after, queuePage)
+		queued, err := s.Store.QueuedOperations(ctx, s.Manager, after, queuePage)
 		if err != nil {
 			return err
 		}

@@ -62,9 +62,9 @@ type QueuedOperation struct {
 	Row int64
 }
 
-// QueuedOperations is the next n operations that wait, the oldest first, behind a row.
-func (s *Store) QueuedOperations(ctx context.Context, after int64, n int) ([]QueuedOperation, error) {
-	rows, err := s.reads.QueuedOperations(ctx, query.QueuedOperationsParams{After: after, N: int64(n)})
+// QueuedOperations is the next n operations that wait for any Manager or for this one, the oldest first, behind a row.
+func (s *Store) QueuedOperations(ctx context.Context, manager string, after int64, n int) ([]QueuedOperation, error) {
+	rows, err := s.reads.QueuedOperations(ctx, query.QueuedOperationsParams{Manager: manager, After: after, N: int64(n)})
 	queued := make([]QueuedOperation, len(rows))
 	for i, r := range rows {
 		queued[i] = QueuedOperation{farmOperation(r), r.ID}
@@ -73,8 +73,9 @@ func (s *Store) QueuedOperations(ctx context.Context, after int64, n int) ([]Que
 }
 
 // InsertOperation queues an operation. If one of the same kind and parameters waits already, that is the one returned.
-func (tx *Tx) InsertOperation(kind string, params json.RawMessage, who string) (farm.Operation, error) {
-	waiting, err := tx.q.WaitingOperation(tx.ctx, query.WaitingOperationParams{Kind: kind, Params: string(params)})
+// manager is the Manager that alone may run it, "" = any.
+func (tx *Tx) InsertOperation(kind string, params json.RawMessage, who, manager string) (farm.Operation, error) {
+	waiting, err := tx.q.WaitingOperation(tx.ctx, query.WaitingOperationParams{Kind: kind, Params: string(params), Manager: manager})
 	if err == nil {
 		return farmOperation(waiting), nil
 	}
@@ -83,7 +84,7 @@ func (tx *Tx) InsertOperation(kind string, params json.RawMessage, who string) (
 	}
 	id := uuid.NewString()
 	err = tx.q.InsertOperation(tx.ctx, query.InsertOperationParams{
-		Uuid: id, Kind: kind, Params: string(params), Who: who, CreatedAt: tx.stamp(),
+		Uuid: id, Kind: kind, Params: string(params), Who: who, Manager: manager, CreatedAt: tx.stamp(),
 	})
 	if err != nil {
 		return farm.Operation{}, err
@@ -108,7 +109,8 @@ func (tx *Tx) RunningOperations() ([]farm.Operation, error) {
 	return operations, wrap(err)
 }
 
-// LostOperations lists the operations that run under a Manager that is gone, or was not seen for a while.
+// LostOperations lists the operations that run under a Manager that is gone, or was not seen for a while, and those that
+// wait for such a one alone.
 func (tx *Tx) LostOperations(unseen time.Duration) ([]farm.Operation, error) {
 	rows, err := tx.q.LostOperations(tx.ctx, tx.now.Add(-unseen).UnixMicro())
 	operations := make([]farm.Operation, len(rows))

@@ -89,8 +89,8 @@ func (h *handlers) FetchOperationLog(ctx context.Context, r api.FetchOperationLo
 	if err != nil {
 		return nil, err
 	}
-	text, err := h.Operations.ReadLog(o.ID)
-	if err != nil && !farm.IsNotExist(err) {
+	text, err := h.Operations.ReadLog(ctx, o)
+	if err != nil {
 		return nil, err
 	}
 	from, to, ranged := byteRange(deref(r.Params.Range), len(text))

@@ -3,7 +3,7 @@
 -- name: InsertOperation :exec
 INSERT INTO operations (uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at,
     ended_at, cancel_requested_at, revision)
-VALUES (@uuid, @kind, @params, 'queued', '', 0, 0, @who, '', 0, 0, @created_at, 0, 0, 0, 1);
+VALUES (@uuid, @kind, @params, 'queued', '', 0, 0, @who, @manager, 0, 0, @created_at, 0, 0, 0, 1);
 
 -- name: OperationByUUID :one
 SELECT * FROM operations WHERE uuid = @uuid;
@@ -13,17 +13,18 @@ SELECT * FROM operations WHERE uuid = @uuid;
 
 -- name: WaitingOperation :one
 -- One that is queued and will do the same.
-SELECT * FROM operations WHERE status = 'queued' AND kind = @kind AND params = @params LIMIT 1;
+SELECT * FROM operations WHERE status = 'queued' AND kind = @kind AND params = @params AND manager = @manager LIMIT 1;
 
 -- name: QueuedOperations :many
-SELECT * FROM operations WHERE status = 'queued' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+-- Those that are for any Manager or for this one.
+SELECT * FROM operations WHERE status = 'queued' AND manager IN ('', @manager) AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 
 -- name: RunningOperations :many
 SELECT * FROM operations WHERE status = 'running' ORDER BY id;
 
 -- name: LostOperations :many
--- Those that run under a Manager that has not been seen since a moment.
-SELECT * FROM operations o WHERE o.status = 'running' AND NOT EXISTS (SELECT 1 FROM managers m
+-- Those that run under a Manager that has not been seen since a moment, or wait for such a one alone.
+SELECT * FROM operations o WHERE (o.status = 'running' OR o.status = 'queued' AND o.manager <> '') AND NOT EXISTS (SELECT 1 FROM managers m
     WHERE m.uuid = o.manager AND m.state <> 'gone' AND m.seen_at >= CAST(@seen_at AS BIGINT))
 ORDER BY o.id;
 

@@ -133,7 +133,7 @@ const insertOperation = `-- name: InsertOperation :exec
 
 INSERT INTO operations (uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at,
     ended_at, cancel_requested_at, revision)
-VALUES ($1, $2, $3, 'queued', '', 0, 0, $4, '', 0, 0, $5, 0, 0, 0, 1)
+VALUES ($1, $2, $3, 'queued', '', 0, 0, $4, $5, 0, 0, $6, 0, 0, 0, 1)
 `
 
 type InsertOperationParams struct {
@@ -141,6 +141,7 @@ type InsertOperationParams struct {
 	Kind      string
 	Params    string
 	Who       string
+	Manager   string
 	CreatedAt micros.Time
 }
 
@@ -151,6 +152,7 @@ func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams
 		arg.Kind,
 		arg.Params,
 		arg.Who,
+		arg.Manager,
 		arg.CreatedAt,
 	)
 	return err
@@ -234,12 +236,12 @@ func (q *Queries) LocksOf(ctx context.Context, owner string) ([]Lock, error) {
 }
 
 const lostOperations = `-- name: LostOperations :many
-SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations o WHERE o.status = 'running' AND NOT EXISTS (SELECT 1 FROM managers m
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations o WHERE (o.status = 'running' OR o.status = 'queued' AND o.manager <> '') AND NOT EXISTS (SELECT 1 FROM managers m
     WHERE m.uuid = o.manager AND m.state <> 'gone' AND m.seen_at >= CAST($1 AS BIGINT))
 ORDER BY o.id
 `
 
-// Those that run under a Manager that has not been seen since a moment.
+// Those that run under a Manager that has not been seen since a moment, or wait for such a one alone.
 func (q *Queries) LostOperations(ctx context.Context, seenAt int64) ([]Operation, error) {
 	rows, err := q.query(ctx, q.lostOperationsStmt, lostOperations, seenAt)
 	if err != nil {
@@ -311,16 +313,18 @@ func (q *Queries) OperationByUUID(ctx context.Context, uuid string) (Operation, 
 }
 
 const queuedOperations = `-- name: QueuedOperations :many
-SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND manager IN ('', $1) AND id > $2 ORDER BY id LIMIT CAST($3 AS BIGINT)
 `
 
 type QueuedOperationsParams struct {
-	After int64
-	N     int64
+	Manager string
+	After   int64
+	N       int64
 }
 
+// Those that are for any Manager or for this one.
 func (q *Queries) QueuedOperations(ctx context.Context, arg QueuedOperationsParams) ([]Operation, error) {
-	rows, err := q.query(ctx, q.queuedOperationsStmt, queuedOperations, arg.After, arg.N)
+	rows, err := q.query(ctx, q.queuedOperationsStmt, queuedOperations, arg.Manager, arg.After, arg.N)
 	if err != nil {
 		return nil, err
 	}
@@ -468,17 +472,18 @@ func (q *Queries) UpdateOperation(ctx context.Context, arg UpdateOperationParams
 }
 
 const waitingOperation = `-- name: WaitingOperation :one
-SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND kind = $1 AND params = $2 LIMIT 1
+SELECT id, uuid, kind, params, status, activity, done, total, who, manager, runs, crashes, created_at, started_at, ended_at, cancel_requested_at, revision FROM operations WHERE status = 'queued' AND kind = $1 AND params = $2 AND manager = $3 LIMIT 1
 `
 
 type WaitingOperationParams struct {
-	Kind   string
-	Params string
+	Kind    string
+	Params  string
+	Manager string
 }
 
 // One that is queued and will do the same.
 func (q *Queries) WaitingOperation(ctx context.Context, arg WaitingOperationParams) (Operation, error) {
-	row := q.queryRow(ctx, q.waitingOperationStmt, waitingOperation, arg.Kind, arg.Params)
+	row := q.queryRow(ctx, q.waitingOperationStmt, waitingOperation, arg.Kind, arg.Params, arg.Manager)
 	var i Operation
 	err := row.Scan(
 		&i.ID,

@@ -24,7 +24,7 @@ func operationTests() map[string]func(*Farm) {
 func (f *Farm) operation(kind, params string) (o farm.Operation) {
 	f.t.Helper()
 	f.do(func(tx *store.Tx) (err error) {
-		o, err = tx.InsertOperation(kind, json.RawMessage(params), "user")
+		o, err = tx.InsertOperation(kind, json.RawMessage(params), "user", "")
 		return err
 	})
 	return o
@@ -93,9 +93,9 @@ func testListOperations(f *Farm) {
 	if len(page) != 2 {
 		f.t.Errorf("even ones that wait: %+v", page)
 	}
-	queued, err := f.Store.QueuedOperations(f.ctx, 0, 3)
+	queued, err := f.Store.QueuedOperations(f.ctx, "", 0, 3)
 	f.must(err)
-	more, err := f.Store.QueuedOperations(f.ctx, queued[2].Row, 3)
+	more, err := f.Store.QueuedOperations(f.ctx, "", queued[2].Row, 3)
 	f.must(err)
 	if string(queued[0].Params) != `{"n":1}` || len(more) != 1 {
 		f.t.Errorf("the queue is %+v, %+v", queued, more)
