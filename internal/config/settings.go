@@ -98,7 +98,7 @@ var settings = []setting{
 		func(c *Config) *bool { return &c.MQTT.Enabled }),
 	text("mqtt.client.broker", "The address of the broker, such as tcp://broker:1883; tcp, mqtt and ws are in the clear, ssl, tls, mqtts and wss encrypted.",
 		func(c *Config) *string { return &c.MQTT.Broker }, brokerAddress),
-	text("mqtt.client.clientID", "The name of the Manager at the broker, which no other client may have.",
+	text("mqtt.client.clientID", "The name of the Manager at the broker, which no other client may have; on PostgreSQL each Manager adds an ending of its own.",
 		func(c *Config) *string { return &c.MQTT.ClientID }, anything),
 	text("mqtt.client.topic_prefix", "What topics begin with: flamenco publishes jobs as flamenco/jobs.",
 		func(c *Config) *string { return &c.MQTT.TopicPrefix }, topicPrefix),

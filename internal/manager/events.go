@@ -35,24 +35,25 @@ type events struct {
 	told     chan struct{} // closed when clients have heard that the Manager goes
 }
 
-func newEvents(cfg config.MQTTClient, bus *event.Bus, db *store.Store, logs *tasklog.Store, log *slog.Logger) *events {
+func newEvents(cfg config.Config, managerID string, bus *event.Bus, db *store.Store, logs *tasklog.Store, log *slog.Logger) *events {
 	e := &events{bus: bus, status: farmstatus.New(db, bus, log), told: make(chan struct{})}
 	logs.OnAppend(func(id farm.LogID, text string) {
 		if bus.Wanted(farm.ChangeTaskLog) {
 			bus.Announce(farm.Change{Kind: farm.ChangeTaskLog, JobID: id.JobID, TaskID: id.TaskID, Now: farm.TaskLog(text)})
 		}
 	})
+	broker := cfg.MQTT
 	e.socketio = socketio.New(socketio.Options{
 		Bus: bus, Load: db, Log: log, Limits: socketio.DefaultLimits(), Status: e.status.Report, MayJoin: auth.MayJoin,
 	})
 	switch {
-	case !cfg.Enabled:
-	case cfg.Broker == "":
+	case !broker.Enabled:
+	case broker.Broker == "":
 		log.Warn("mqtt.client.enabled is set without mqtt.client.broker: no events are published")
 	default:
 		client, err := mqtt.New(mqtt.Options{
-			Bus: bus, Load: db, Log: log, Broker: cfg.Broker, ClientID: cfg.ClientID, TopicPrefix: cfg.TopicPrefix,
-			Username: cfg.Username, Password: cfg.Password,
+			Bus: bus, Load: db, Log: log, Broker: broker.Broker, ClientID: brokerName(cfg, managerID), TopicPrefix: broker.TopicPrefix,
+			Username: broker.Username, Password: broker.Password,
 		})
 		if err != nil { // a farm renders without its broker
 			log.Error("no events are published to MQTT", "error", err)
@@ -93,9 +94,21 @@ func (e *events) mqttStats() mqtt.Stats {
 
 // lastRendered tells that a job has a new picture.
 func (e *events) lastRendered(jobID string, at preview.Info) {
-	e.bus.Announce(farm.Change{
+	e.bus.Announce(pictured(jobID, at))
+}
+
+func pictured(jobID string, at preview.Info) farm.Change {
+	return farm.Change{
 		Kind: farm.ChangeLastRendered, JobID: jobID, Now: &farm.LastRendered{JobID: jobID, Base: at.Base, Suffixes: at.Suffixes},
-	})
+	}
+}
+
+// brokerName is what a Manager calls itself at a broker, which throws out the older of two of the same name.
+func brokerName(cfg config.Config, managerID string) string {
+	if !store.IsPostgres(cfg.Database) {
+		return cfg.MQTT.ClientID
+	}
+	return cfg.MQTT.ClientID + "-" + managerID[:8]
 }
 
 // devServerPort is where the development server of the web app listens.

@@ -4,13 +4,17 @@ package manager
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"flamenco.farm/internal/auth"
+	"flamenco.farm/internal/config"
 	"flamenco.farm/internal/event"
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/preview"
+	"flamenco.farm/internal/tasklog"
 )
 
 func TestEveryRoomOfEventsHasARuleAndEveryRuleARoom(t *testing.T) {
@@ -56,4 +60,37 @@ func TestTheDevelopmentServerOfThisMachineIsTrusted(t *testing.T) {
 			t.Errorf("%s is trusted", origin)
 		}
 	}
+}
+
+func TestManagersOfOneFarmHaveNamesOfTheirOwnAtTheBroker(t *testing.T) {
+	t.Parallel()
+	for database, want := range map[string]string{"farm.sqlite": "farm", "postgres://db/farm": "farm-01234567"} {
+		cfg := config.Config{Database: database, MQTT: config.MQTTClient{ClientID: "farm"}}
+		if got := brokerName(cfg, "01234567-89ab-cdef-0123-456789abcdef"); got != want {
+			t.Errorf("on %s it is %s, want %s", database, got, want)
+		}
+	}
+}
+
+func TestAPictureOfAnotherManagerIsToldAsTheOthers(t *testing.T) {
+	t.Parallel()
+	log, bus := slog.New(slog.DiscardHandler), &event.Bus{}
+	heard := make(chan farm.Change, 2)
+	bus.Attach(nil, log, func(c farm.Change) bool {
+		if c.Now != nil {
+			heard <- c
+		}
+		return true
+	}).Listen(farm.ChangeLastRendered)
+	r := newRelay(bus, nil, log)
+	r.previews = preview.New(preview.Options{Log: log, Folder: tasklog.Folder})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.run(ctx) }()
+	r.hear([]farm.Change{{Kind: farm.ChangeLastRendered, JobID: "01234567", Remote: true}})
+	if c := <-heard; !c.Remote || c.JobID != "01234567" {
+		t.Errorf("told %+v", c)
+	}
+	cancel()
+	<-ended
 }

@@ -137,7 +137,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	jobs := bus.Subscribe(func(c farm.Change) bool { return c.Kind == farm.ChangeJob || c.Kind == farm.ChangeMaintenance })
 	defer jobs.Close()
 	packer := tasklog.NewPacker(logs, tasklog.PackerOptions{Jobs: db, Changed: jobs.C, Retention: cfg.TaskLogs.Retention, Enter: keeper.Enter, Log: m.opts.Log})
-	events := newEvents(cfg.MQTT, bus, db, logs, m.opts.Log)
+	events := newEvents(cfg, keeper.ID(), bus, db, logs, m.opts.Log)
 	workers, err := auth.NewWorkers(scheduler)
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 		return startOperation(ctx, operations, kind, params, who)
 	}}
 	previews := preview.New(preview.Options{Log: m.opts.Log, Store: db, Files: kept.files(), Folder: tasklog.Folder, Executable: m.opts.Executable, OnStored: events.lastRendered})
-	others.previews, others.tell = previews, events.lastRendered
+	others.previews = previews
 	defer context.AfterFunc(life.stopping, keeper.Drains)()
 	handler, err := httpapi.New(httpapi.Options{
 		Log: m.opts.Log, Config: m.opts.Live, Setup: m.setupAssistant(), Store: db, Sched: scheduler, JobTypes: types,

@@ -21,7 +21,6 @@ type relay struct {
 	bus      *event.Bus
 	logs     *tasklog.Store
 	previews *preview.Service
-	tell     func(jobID string, at preview.Info)
 	log      *slog.Logger
 	news     chan farm.Change
 }
@@ -60,7 +59,9 @@ func (r *relay) run(ctx context.Context) error {
 		select {
 		case c := <-r.news:
 			if c.Kind == farm.ChangeLastRendered {
-				r.tell(c.JobID, r.previews.Of(c.JobID))
+				picture := pictured(c.JobID, r.previews.Of(c.JobID))
+				picture.Remote = true // so the broker hears of it once
+				r.bus.Announce(picture)
 				continue
 			}
 			r.tellLog(c)

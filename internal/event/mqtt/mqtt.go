@@ -119,7 +119,8 @@ func New(opts Options) (*Client, error) {
 		opts.ReconnectAfter = reconnectAfter
 	}
 	c := &Client{Options: opts, broker: broker, waiting: newWaiting(maxWaiting, opts.Log)}
-	c.feed = opts.Bus.Attach(opts.Load, opts.Log, func(farm.Change) bool { return true })
+	// What another Manager did, that one tells.
+	c.feed = opts.Bus.Attach(opts.Load, opts.Log, func(change farm.Change) bool { return !change.Remote })
 	// From now on, so that nothing is missed that happens before Run.
 	c.feed.Listen(kinds...)
 	return c, nil

@@ -150,6 +150,22 @@ func TestSettingsThatCannotWorkAreExplained(t *testing.T) {
 	}
 }
 
+func TestWhatAnotherManagerDidIsNotPublishedTwice(t *testing.T) {
+	t.Parallel()
+	bus := &event.Bus{}
+	c, err := New(Options{Bus: bus, Log: slog.New(slog.DiscardHandler), Broker: "tcp://broker"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"theirs", "mine"} {
+		bus.Announce(farm.Change{Kind: farm.ChangeLastRendered, JobID: id, Now: &farm.LastRendered{JobID: id}, Remote: id == "theirs"})
+	}
+	batch := c.feed.Rest(t.Context())
+	if len(batch) != 1 || !strings.Contains(string(batch[0].Data), `"mine"`) {
+		t.Errorf("%d messages: %+v", len(batch), batch)
+	}
+}
+
 func TestABrokerThatIsAwayStopsNothingAndNoSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	log, bus := &text{}, &event.Bus{}
