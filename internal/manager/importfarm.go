@@ -10,13 +10,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -314,26 +311,6 @@ func removeIfThere(folder *os.Root, name string) error {
 		return err
 	}
 	return nil
-}
-
-// sweepImports removes uploads that a killed Manager left, once no operation can want them any more.
-func sweepImports(local *os.Root, log *slog.Logger) func(context.Context) error {
-	return func(context.Context) error {
-		entries, err := fs.ReadDir(local.FS(), uploadFolder)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		for _, e := range entries {
-			info, infoErr := e.Info()
-			if infoErr == nil && time.Since(info.ModTime()) > halfWritten && !strings.HasPrefix(e.Name(), ".") {
-				err = errors.Join(err, removeIfThere(local, path.Join(uploadFolder, e.Name())))
-			}
-		}
-		if err != nil {
-			log.Warn("cannot remove exports that were left by an import", "error", err)
-		}
-		return nil
-	}
 }
 
 // afterImport forgets what is remembered of the farm each time that anything in it may have changed.

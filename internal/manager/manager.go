@@ -196,7 +196,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 	}
 	parts := []func(context.Context) error{
 		keeper.Run, scheduler.Run, types.Run, previews.Run, operations.Run, clean.run, packer.Run, db.Run, others.run, m.untilRestart, m.sweep(kept),
-		sweepImports(files, m.opts.Log), afterImport(bus, workers.ForgetAll, scheduler.LookAgain),
+		importSweep{db: db, local: files, log: m.opts.Log}.run, afterImport(bus, workers.ForgetAll, scheduler.LookAgain),
 	}
 	if uploads != nil {
 		parts = append(parts, uploads.Run)
