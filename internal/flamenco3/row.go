@@ -48,19 +48,24 @@ func (r *row) text(column string) string {
 	case nil:
 		return ""
 	case string:
-		return strings.ToValidUTF8(v, "\uFFFD")
+		return storable(v)
 	case []byte:
 		if len(v) == 1 && v[0] == 0 {
 			r.bad(column, "is too large")
 			return ""
 		}
-		return strings.ToValidUTF8(string(v), "\uFFFD")
+		return storable(string(v))
 	case int64:
 		return strconv.FormatInt(v, 10)
 	default:
 		r.bad(column, "is not a text")
 		return ""
 	}
+}
+
+// storable is a text as every database stores it: PostgreSQL has no NUL.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // short is a text of at most so many bytes.

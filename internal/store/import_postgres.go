@@ -56,10 +56,24 @@ func fillTemporary(ctx context.Context, db *sql.DB, rows RowSource) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // it was committed, or its error says why not
-	if err := (loader{tx, stagedName}).load(ctx, rows); err != nil {
+	if err := (loader{tx, stagedName}).load(ctx, storable{rows}); err != nil {
 		return err
 	}
 	return tx.Commit()
+}
+
+// storable is rows of which PostgreSQL can store every text: SQLite stores bytes that are none, and NUL.
+type storable struct{ RowSource }
+
+// NextRow implements RowSource.
+func (s storable) NextRow() ([]any, bool, error) {
+	values, ok, err := s.RowSource.NextRow()
+	for i, v := range values {
+		if text, isText := v.(string); isText {
+			values[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+		}
+	}
+	return values, ok, err
 }
 
 // takeTemporary puts the temporary tables in the place of those of the farm.

@@ -26,3 +26,8 @@ func TestAFarmMovesBetweenSQLiteAndPostgreSQL(t *testing.T) {
 	t.Parallel()
 	storetest.RunMoves(t, storetest.SQLite, storetest.Postgres)
 }
+
+func TestTextsThatPostgreSQLDoesNotHaveAreReplacedInAnImport(t *testing.T) {
+	t.Parallel()
+	storetest.RunMovesOddTexts(t, storetest.SQLite, storetest.Postgres)
+}

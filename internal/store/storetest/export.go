@@ -166,6 +166,18 @@ func RunMoves(t *testing.T, from, to Open) {
 	there.check()
 }
 
+// RunMovesOddTexts checks that a database which stores texts only takes over what another one stores as a text all the same.
+func RunMovesOddTexts(t *testing.T, from, to Open) {
+	f, there := NewFarm(t, from), NewFarm(t, to)
+	f.tag("NUL \x00, no UTF-8 \xff, é")
+	there.must(there.imports(f.exported()))
+	var name string
+	there.must(there.rows.QueryRowContext(there.ctx, "SELECT name FROM tags").Scan(&name))
+	if want := "NUL \uFFFD, no UTF-8 \uFFFD, é"; name != want {
+		t.Errorf("it is %q, want %q", name, want)
+	}
+}
+
 func (f *Farm) workerID(name string) (id string) {
 	f.t.Helper()
 	f.must(f.rows.QueryRowContext(f.ctx, "SELECT uuid FROM workers WHERE name = $1", name).Scan(&id))
