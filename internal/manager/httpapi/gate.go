@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,7 +120,7 @@ func (g *gate) admit(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, op.bodyLimit)
 		r, err := g.authorize(r, op)
 		if err == nil {
-			err = checkQuery(r)
+			err = checkHead(r)
 		}
 		if err == nil {
 			err = op.validate(r)
@@ -160,7 +161,7 @@ func (g *gate) authorize(r *http.Request, op *operation) (*http.Request, error) 
 		return r, g.checkAdmin(r)
 	}
 	workerID, secret, ok := r.BasicAuth()
-	if !ok {
+	if !ok || !isText(workerID) {
 		return r, farm.Errorf(farm.CodeForbidden, "no credentials given")
 	}
 	if err := g.workers.Check(r.Context(), workerID, secret); err != nil {
@@ -179,10 +180,25 @@ func (g *gate) checkAdmin(r *http.Request) error {
 		"local storage as Authorization: Bearer TOKEN; on SQLite it is new after every start of the Manager")
 }
 
-// checkQuery refuses a query of which net/http would silently drop the parts that it cannot read.
-func checkQuery(r *http.Request) error {
-	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+// checkHead refuses a query of which net/http would silently drop the parts that it cannot read, and what no database can
+// look for.
+func checkHead(r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
 		return farm.Errorf(farm.CodeInvalid, "the query of the address cannot be read: %v", err)
+	}
+	if !isText(r.URL.Path) {
+		return farm.Errorf(farm.CodeInvalid, "the address is not a text: %q", r.URL.Path)
+	}
+	for name, values := range query {
+		if !isText(name) || slices.ContainsFunc(values, isNoText) {
+			return farm.Errorf(farm.CodeInvalid, "%q in the query of the address is not a text", name)
+		}
+	}
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "X-Flamenco-") && slices.ContainsFunc(values, isNoText) {
+			return farm.Errorf(farm.CodeInvalid, "%s is not a text", name)
+		}
 	}
 	return nil
 }

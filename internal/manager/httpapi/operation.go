@@ -49,6 +49,7 @@ type operation struct {
 	bodyLimit  int64
 	neverFails bool // an answer from 500 up would make Workers forget who they are or what they did
 	byHand     bool
+	ofWorkers  bool // programs send its texts, and would send them again for ever if they were refused
 	wantsBody  bool
 	wantsJSON  bool
 	streams    bool // the handler reads the body, which may be of any length
@@ -77,6 +78,7 @@ func newDocument() (*document, error) {
 				bodyLimit:  bodyLimit(op.OperationID),
 				neverFails: op.OperationID == "signOn" || op.OperationID == "taskUpdate",
 				byHand:     slices.Contains(checkedByHand, op.OperationID),
+				ofWorkers:  ofWorkers(op.OperationID),
 				wantsBody:  op.RequestBody != nil,
 				wantsJSON:  op.RequestBody != nil && op.RequestBody.Value.Content.Get("application/json") != nil,
 				route:      routers.Route{Spec: spec, Path: path, PathItem: item, Method: method, Operation: op},
@@ -139,11 +141,18 @@ func (op *operation) validateEnd(r *http.Request) error {
 		return badRequest(err)
 	}
 	decoder := json.NewDecoder(body)
-	if err := decoder.Decode(new(json.RawMessage)); err != nil {
+	var text json.RawMessage
+	if err := decoder.Decode(&text); err != nil {
 		return badRequest(fmt.Errorf("request body has an error: %w", err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return farm.Errorf(farm.CodeInvalid, "request body has an error: text follows the JSON value")
+	}
+	if !op.ofWorkers {
+		return refuseNUL(text)
+	}
+	if hasNUL(text) {
+		r.Body = io.NopCloser(bytes.NewReader(replaceNUL(text)))
 	}
 	return nil
 }
@@ -172,6 +181,10 @@ func readWhole(r *http.Request) error {
 		if err := json.Unmarshal(body.Bytes(), new(json.RawMessage)); err != nil {
 			return badRequest(fmt.Errorf("request body has an error: %w", err))
 		}
+	}
+	if hasNUL(body.Bytes()) {
+		r.Body = io.NopCloser(bytes.NewReader(replaceNUL(body.Bytes())))
+		return nil
 	}
 	r.Body = io.NopCloser(&body)
 	return nil
