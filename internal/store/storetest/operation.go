@@ -100,6 +100,27 @@ func testListOperations(f *Farm) {
 	if string(queued[0].Params) != `{"n":1}` || len(more) != 1 {
 		f.t.Errorf("the queue is %+v, %+v", queued, more)
 	}
+	f.do(func(tx *store.Tx) error {
+		o, err := tx.InsertOperation("even", json.RawMessage(`{"n":2}`), "user", "that one")
+		if err == nil && o.ID == queued[1].ID {
+			f.t.Errorf("one for any Manager is taken for one for a certain one")
+		}
+		return err
+	})
+	for manager, want := range map[string]int{"": 4, "that one": 5, "another": 4} {
+		queued, err := f.Store.QueuedOperations(f.ctx, manager, 0, 10)
+		f.must(err)
+		if len(queued) != want {
+			f.t.Errorf("%d wait for the Manager %q, want %d", len(queued), manager, want)
+		}
+	}
+	f.do(func(tx *store.Tx) error {
+		lost, err := tx.LostOperations(time.Minute)
+		if err == nil && (len(lost) != 1 || lost[0].Manager != "that one") {
+			f.t.Errorf("lost are %+v", lost)
+		}
+		return err
+	})
 }
 
 func testForgetOperations(f *Farm) {
