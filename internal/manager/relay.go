@@ -73,11 +73,14 @@ func (r *relay) run(ctx context.Context) error {
 
 func (r *relay) tellLog(c farm.Change) {
 	id := farm.LogID{JobID: c.JobID, TaskID: c.TaskID, Generation: c.Log.Generation}
-	text, _, _, err := r.logs.Part(id, c.Log.From, c.Log.To-c.Log.From)
+	text, err := r.logs.Added(id, c.Log.From, c.Log.To)
 	if err != nil {
 		if !farm.IsNotExist(err) {
 			r.log.Warn("cannot read what another Manager added to a task log", "task", c.TaskID, "error", err)
 		}
+		return
+	}
+	if text == "" { // the log was too long, and is without it by now
 		return
 	}
 	r.bus.Announce(farm.Change{Kind: farm.ChangeTaskLog, JobID: c.JobID, TaskID: c.TaskID, Now: farm.TaskLog(text)})

@@ -110,3 +110,26 @@ func (s *Store) Part(id farm.LogID, offset, length int64) (text []byte, start, s
 	}
 	return text, start, log.Size, nil
 }
+
+// Added is what was appended to a log from one place to another. Places are sizes as AppendChunk returns them: they count
+// what the log lost for its length, and of that nothing is returned.
+func (s *Store) Added(id farm.LogID, from, to int64) (string, error) {
+	log, err := s.Open(id)
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	e, err := extentOf(log, log.Size, s.maxSize)
+	if err != nil {
+		return "", fmt.Errorf("tasklog: reading: %w", err)
+	}
+	begin, end := e.physical(max(from, 0)), min(e.physical(to), log.Size)
+	if begin >= end {
+		return "", nil
+	}
+	text, err := io.ReadAll(io.NewSectionReader(log, begin, end-begin))
+	if err != nil {
+		return "", fmt.Errorf("tasklog: reading: %w", err)
+	}
+	return string(text), nil
+}

@@ -31,8 +31,9 @@ type Store struct {
 	place backend
 	older backend // read when place has no log; nil = there is none
 	codec
-	queue *queue // of logs that could be compressed
-	hear  func(id farm.LogID, text string)
+	maxSize int64  // of a log
+	queue   *queue // of logs that could be compressed
+	hear    func(id farm.LogID, text string)
 }
 
 // backend is how logs are kept. What it is asked for has been checked.
@@ -70,11 +71,11 @@ func newCodec() (codec, error) {
 // New keeps logs in files below a folder, which it makes if it is missing. A log that is longer than maxSize bytes loses its
 // middle; 0 = the default. Close frees the Store.
 func New(folder string, maxSize int64) (*Store, error) {
-	s, err := newStore()
+	s, err := newStore(maxSize)
 	if err != nil {
 		return nil, err
 	}
-	if s.place, err = s.files(folder, maxSize); err != nil {
+	if s.place, err = s.files(folder); err != nil {
 		return nil, errors.Join(err, s.closeCodec())
 	}
 	return s, nil
@@ -83,11 +84,11 @@ func New(folder string, maxSize int64) (*Store, error) {
 // NewShared is New for a folder into which several Managers write at once, on the same machine or over a network file system
 // that knows locks. One that does not is an error.
 func NewShared(folder string, maxSize int64) (*Store, error) {
-	s, err := newStore()
+	s, err := newStore(maxSize)
 	if err != nil {
 		return nil, err
 	}
-	place, err := s.files(folder, maxSize)
+	place, err := s.files(folder)
 	if err != nil {
 		return nil, errors.Join(err, s.closeCodec())
 	}
@@ -102,31 +103,27 @@ func NewShared(folder string, maxSize int64) (*Store, error) {
 // NewObjects keeps logs as objects, which any number of Managers may write and read at once. Logs that are in files below a
 // folder, from before, are read as well and compressed in time.
 func NewObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
-	s, err := newStore()
+	s, err := newStore(maxSize)
 	if err != nil {
 		return nil, err
 	}
-	if s.older, err = s.files(folder, maxSize); err != nil {
+	if s.older, err = s.files(folder); err != nil {
 		return nil, errors.Join(err, s.closeCodec())
 	}
-	s.place = newObjects(blobs, s.codec, limitOf(maxSize), s.heard, s.finished)
+	s.place = newObjects(blobs, s.codec, s.maxSize, s.heard, s.finished)
 	return s, nil
 }
 
-func newStore() (*Store, error) {
-	codec, err := newCodec()
-	return &Store{codec: codec, queue: newQueue(), hear: func(farm.LogID, string) {}}, err
-}
-
-func limitOf(maxSize int64) int64 {
+func newStore(maxSize int64) (*Store, error) {
 	if maxSize == 0 {
-		return DefaultMaxSize
+		maxSize = DefaultMaxSize
 	}
-	return maxSize
+	codec, err := newCodec()
+	return &Store{codec: codec, maxSize: maxSize, queue: newQueue(), hear: func(farm.LogID, string) {}}, err
 }
 
-func (s *Store) files(folder string, maxSize int64) (*files, error) {
-	return newFiles(folder, limitOf(maxSize), s.codec, s.heard, s.finished)
+func (s *Store) files(folder string) (*files, error) {
+	return newFiles(folder, s.maxSize, s.codec, s.heard, s.finished)
 }
 
 // OnAppend lets hear know, in order and exactly once, what is appended to each log. It must not block, and is to be set

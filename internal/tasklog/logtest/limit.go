@@ -30,12 +30,19 @@ func tooLong(t *testing.T, open Open) {
 			if again := Add(t, s, generation, size-int64(len(text)), text); again != size {
 				t.Fatalf("sent again: size %d, want %d", again, size)
 			}
+			if added, err := s.Added(Attempt(generation), size-int64(len(text)), size); added != text || err != nil {
+				t.Fatalf("what was added is %q, %v", added, err)
+			}
 			if got := len(Whole(t, s, generation)); int64(got) > limit {
 				t.Fatalf("%d bytes, allowed are %d", got, limit)
 			}
 		}
 		for range 2 {
 			checkCut(t, Whole(t, s, generation), all.String(), limit)
+			gone, err := s.Added(Attempt(generation), int64(all.Len())*2/5, int64(all.Len())/2)
+			if last, lastErr := s.Added(Attempt(generation), int64(all.Len())-100, int64(all.Len())); gone != "" || last != all.String()[all.Len()-100:] || err != nil || lastErr != nil {
+				t.Errorf("of what was left out there is %q, %v; the end is %q, %v", gone, err, last, lastErr)
+			}
 			pack(t, s)
 		}
 	}
