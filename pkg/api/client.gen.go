@@ -760,21 +760,21 @@ type ClientInterface interface {
 
 	// SignOnWithBody Begin a session
 	//
-	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-	SignOnWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SignOnWithBody(ctx context.Context, params *SignOnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SignOn Begin a session
 	//
-	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-	SignOn(ctx context.Context, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SignOn(ctx context.Context, params *SignOnParams, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WorkerState Ask whether another status is wanted
 	//
@@ -2331,13 +2331,13 @@ func (c *Client) SignOff(ctx context.Context, params *SignOffParams, reqEditors 
 
 // SignOnWithBody Begin a session
 //
-// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-func (c *Client) SignOnWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSignOnRequestWithBody(c.Server, contentType, body)
+func (c *Client) SignOnWithBody(ctx context.Context, params *SignOnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignOnRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2350,13 +2350,13 @@ func (c *Client) SignOnWithBody(ctx context.Context, contentType string, body io
 
 // SignOn Begin a session
 //
-// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-func (c *Client) SignOn(ctx context.Context, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSignOnRequest(c.Server, body)
+func (c *Client) SignOn(ctx context.Context, params *SignOnParams, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignOnRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5255,18 +5255,18 @@ func NewSignOffRequest(server string, params *SignOffParams) (*http.Request, err
 }
 
 // NewSignOnRequest calls the generic SignOn builder with application/json body
-func NewSignOnRequest(server string, body SignOnJSONRequestBody) (*http.Request, error) {
+func NewSignOnRequest(server string, params *SignOnParams, body SignOnJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSignOnRequestWithBody(server, "application/json", bodyReader)
+	return NewSignOnRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewSignOnRequestWithBody constructs an http.Request for the SignOn method, with any body, and a specified content type
-func NewSignOnRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewSignOnRequestWithBody(server string, params *SignOnParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5290,6 +5290,21 @@ func NewSignOnRequestWithBody(server string, contentType string, body io.Reader)
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.JoinedSession != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Flamenco-Session", *params.JoinedSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: "uuid"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Flamenco-Session", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -6445,21 +6460,21 @@ type ClientWithResponsesInterface interface {
 
 	// SignOnWithBodyWithResponse Begin a session
 	//
-	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-	SignOnWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignOnResponse, error)
+	SignOnWithBodyWithResponse(ctx context.Context, params *SignOnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignOnResponse, error)
 
 	// SignOnWithResponse Begin a session
 	//
-	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+	// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-	SignOnWithResponse(ctx context.Context, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*SignOnResponse, error)
+	SignOnWithResponse(ctx context.Context, params *SignOnParams, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*SignOnResponse, error)
 
 	// WorkerStateWithResponse Ask whether another status is wanted
 	//
@@ -9289,6 +9304,8 @@ type SignOnResponse struct {
 	JSON400 *BadRequest
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *Forbidden
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *Conflict
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Failure
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -10846,13 +10863,13 @@ func (c *ClientWithResponses) SignOffWithResponse(ctx context.Context, params *S
 
 // SignOnWithBodyWithResponse Begin a session
 //
-// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-func (c *ClientWithResponses) SignOnWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignOnResponse, error) {
-	rsp, err := c.SignOnWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SignOnWithBodyWithResponse(ctx context.Context, params *SignOnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignOnResponse, error) {
+	rsp, err := c.SignOnWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -10861,13 +10878,13 @@ func (c *ClientWithResponses) SignOnWithBodyWithResponse(ctx context.Context, co
 
 // SignOnWithResponse Begin a session
 //
-// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+// Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/v3/worker/sign-on (the `SignOn` operationId).
-func (c *ClientWithResponses) SignOnWithResponse(ctx context.Context, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*SignOnResponse, error) {
-	rsp, err := c.SignOn(ctx, body, reqEditors...)
+func (c *ClientWithResponses) SignOnWithResponse(ctx context.Context, params *SignOnParams, body SignOnJSONRequestBody, reqEditors ...RequestEditorFn) (*SignOnResponse, error) {
+	rsp, err := c.SignOn(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -15185,6 +15202,13 @@ func ParseSignOnResponse(rsp *http.Response) (*SignOnResponse, error) {
 			return nil, err
 		}
 		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failure

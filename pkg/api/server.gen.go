@@ -201,7 +201,7 @@ type ServerInterface interface {
 	SignOff(w http.ResponseWriter, r *http.Request, params SignOffParams)
 	// SignOn Begin a session
 	// (POST /api/v3/worker/sign-on)
-	SignOn(w http.ResponseWriter, r *http.Request)
+	SignOn(w http.ResponseWriter, r *http.Request, params SignOnParams)
 	// WorkerState Ask whether another status is wanted
 	// (GET /api/v3/worker/state)
 	WorkerState(w http.ResponseWriter, r *http.Request, params WorkerStateParams)
@@ -585,7 +585,7 @@ func (_ Unimplemented) SignOff(w http.ResponseWriter, r *http.Request, params Si
 
 // SignOn Begin a session
 // (POST /api/v3/worker/sign-on)
-func (_ Unimplemented) SignOn(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) SignOn(w http.ResponseWriter, r *http.Request, params SignOnParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -2568,8 +2568,35 @@ func (siw *ServerInterfaceWrapper) SignOff(w http.ResponseWriter, r *http.Reques
 // SignOn operation middleware
 func (siw *ServerInterfaceWrapper) SignOn(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SignOnParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "X-Flamenco-Session" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Flamenco-Session")]; found {
+		var JoinedSession JoinedSession
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "X-Flamenco-Session", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Flamenco-Session", valueList[0], &JoinedSession, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uuid"})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "X-Flamenco-Session", Err: err})
+			return
+		}
+
+		params.JoinedSession = &JoinedSession
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.SignOn(w, r)
+		siw.Handler.SignOn(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8332,7 +8359,8 @@ func (response SignOffdefaultJSONResponse) VisitSignOffResponse(w http.ResponseW
 }
 
 type SignOnRequestObject struct {
-	Body *SignOnJSONRequestBody
+	Params SignOnParams
+	Body   *SignOnJSONRequestBody
 }
 
 type SignOnResponseObject interface {
@@ -8391,6 +8419,20 @@ func (response SignOn403JSONResponse) VisitSignOnResponse(w http.ResponseWriter)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SignOn409JSONResponse struct{ ConflictJSONResponse }
+
+func (response SignOn409JSONResponse) VisitSignOnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10840,8 +10882,10 @@ func (sh *strictHandler) SignOff(w http.ResponseWriter, r *http.Request, params 
 }
 
 // SignOn operation middleware
-func (sh *strictHandler) SignOn(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) SignOn(w http.ResponseWriter, r *http.Request, params SignOnParams) {
 	var request SignOnRequestObject
+
+	request.Params = params
 
 	var body SignOnJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {

@@ -1854,6 +1854,9 @@ type IfNoneMatch = string
 // JobID defines model for job_id.
 type JobID = string
 
+// JoinedSession defines model for joined_session.
+type JoinedSession = string
+
 // Limit defines model for limit.
 type Limit = int
 
@@ -2098,6 +2101,12 @@ type RequestWorkerStatusChangeParams struct {
 type SignOffParams struct {
 	// Session The session that sign-on began. A call of a session that another sign-on has ended changes nothing.
 	Session *Session `json:"X-Flamenco-Session,omitempty"`
+}
+
+// SignOnParams defines parameters for SignOn.
+type SignOnParams struct {
+	// JoinedSession The session that the Worker is in already. If that is not its session any more the answer is 409, and nothing changes. Not in Flamenco 3.
+	JoinedSession *JoinedSession `json:"X-Flamenco-Session,omitempty"`
 }
 
 // WorkerStateParams defines parameters for WorkerState.
