@@ -32,6 +32,8 @@ type SignOn struct {
 	CanRestart bool
 	// Session is the ID of the new session, so that the same sign-on heard again is known as such; "" = it gets one.
 	Session string
+	// Joined is the session that the worker is in already and goes on with at another Manager; "" = one begins.
+	Joined string
 }
 
 // SignedOn is the answer to a sign-on: the status to take, the new session and how long its lease lasts.

@@ -392,6 +392,34 @@ func TestAHeldRequestKeepsTheLease(t *testing.T) {
 	})
 }
 
+func TestASessionThatIsOverIsNotJoined(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		w := f.worker()
+		f.job(1, "misc")
+		before := w.session
+		w.signOn()
+		w.goes(farm.WorkerAwake)
+		claim, err := w.ask()
+		f.must(err)
+		join := func(session string) error {
+			_, err := f.SignOn(t.Context(), w.id, sched.SignOn{Name: "w", TaskTypes: w.types, Session: session, Joined: session})
+			return err
+		}
+		for _, session := range []string{before, uuid.NewString()} {
+			if err := join(session); farm.CodeOf(err) != farm.CodeConflict {
+				t.Errorf("joining: %v", err)
+			}
+		}
+		f.must(join(w.session))
+		a := claim.Assignment
+		if p, err := f.MayRun(t.Context(), w.caller(), a.Task.ID, a.ID); err != nil || !p.MayRun {
+			t.Errorf("the task of the present session may not go on: %+v, %v", p, err)
+		}
+		w.is(farm.WorkerAwake)
+	})
+}
+
 func TestASignOnThatIsHeardAgainChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFarm(t)

@@ -37,13 +37,14 @@ func (s *Service) WorkerSecret(ctx context.Context, workerID string) (string, er
 	return s.store.WorkerSecret(ctx, workerID)
 }
 
-// SignOn starts a new session of a worker. What the session before still had is returned to the queue.
+// SignOn starts a new session of a worker. What the session before still had is returned to the queue. A worker that joins a
+// session is refused if that is over: on its way it may have been overtaken by the worker's next one.
 func (s *Service) SignOn(ctx context.Context, workerID string, r SignOn) (SignedOn, error) {
 	if r.Session == "" {
 		r.Session = uuid.NewString()
 	}
 	var answer SignedOn
-	err := s.changeWorker(ctx, Caller{WorkerID: workerID}, "signed on", func(tx *store.Tx, w *store.Worker) error {
+	err := s.changeWorker(ctx, Caller{WorkerID: workerID, Session: r.Joined}, "signed on", func(tx *store.Tx, w *store.Worker) error {
 		if r.Session == w.Session { // its answer was lost, or it was late on its way: the session goes on
 			return s.signedOnAgain(tx, w, &answer)
 		}

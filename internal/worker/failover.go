@@ -64,6 +64,7 @@ type outcome struct {
 	err     error // there is no answer
 	failed  bool  // try another
 	refused bool  // the Manager is none of this farm, or the Worker none of its Workers
+	over    bool  // the Manager knows of a later session of the Worker
 }
 
 // and is the failure of both; the answer of the later one counts.
@@ -91,7 +92,8 @@ func (c *client) at(ctx context.Context, e *endpoint, k call, left int) outcome 
 	session, signOn, upstream := c.joined()
 	several := c.managers.several()
 	if several && session != "" && !k.open && !k.signOn && !c.managers.shares(e, session) {
-		if o := c.join(ctx, e, signOn, session, left); o.failed || o.refused {
+		// What was stored in a session counts after it too.
+		if o := c.join(ctx, e, signOn, session, left); o.failed || o.refused || (o.over && !k.stored) {
 			return o
 		}
 	}
@@ -112,8 +114,10 @@ func (c *client) at(ctx context.Context, e *endpoint, k call, left int) outcome 
 	return outcome{answer: a, failed: a.elsewhere() && !(upstream && c.managers.knowsUs(e))}
 }
 
-// join signs on with another Manager in the session that there is. For one that shares it nothing changes by that.
+// join signs on with another Manager in the session that there is. For one that shares it nothing changes by that, and no
+// session that is over begins again.
 func (c *client) join(ctx context.Context, e *endpoint, signOn call, session string, left int) outcome {
+	signOn.session = session
 	a, err := c.once(ctx, e, signOn, left)
 	fault := ""
 	switch {
@@ -121,6 +125,8 @@ func (c *client) join(ctx context.Context, e *endpoint, signOn call, session str
 		return outcome{err: err, failed: true}
 	case a.stranger():
 		fault = a.problem().Error()
+	case a.status == http.StatusConflict:
+		return outcome{answer: a, over: true}
 	case a.status != http.StatusOK:
 		return outcome{answer: a, failed: true}
 	case a.header.Get(headerSession) == "":

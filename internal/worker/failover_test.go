@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"flamenco.farm/internal/farm"
+	"flamenco.farm/internal/worker/outbox"
 	"flamenco.farm/internal/worker/preview"
 )
 
@@ -335,6 +336,76 @@ func TestAManagerOfFlamenco3IsLeftOnlyWhenItIsGone(t *testing.T) {
 	if lines := log.saying(notUsed); len(lines) != 1 {
 		t.Errorf("the log has\n%s", strings.Join(lines, "\n"))
 	}
+}
+
+// sessionOver makes the farm know of a later session, until a new one is begun.
+func (f *fakeManager) sessionOver() {
+	over := true
+	f.script(func() {
+		f.on["sign-on"] = func(w http.ResponseWriter, c fakeCall) bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if c.header.Get(headerSession) == "" {
+				over = false
+			} else if over {
+				answerJSON(w, 409, map[string]any{"message": "this session is over"})
+			}
+			return over
+		}
+	})
+}
+
+func TestAWorkerWhoseSessionIsOverBeginsANewOneWithTheNextManager(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]farm.WorkerStatus{"awake": farm.WorkerAwake, "asleep": farm.WorkerAsleep} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, 60)
+			f.status = status
+			a, b := f.door(t), f.door(t)
+			b.set(saysStatus(503))
+			opts := f.options(t)
+			opts.Managers = []string{a.server.URL, b.server.URL}
+			log := listen(t, &opts)
+			start(t, opts)
+			log.await(t, "does not answer now") // it is not joined
+			f.await(t, map[farm.WorkerStatus]string{farm.WorkerAwake: "task", farm.WorkerAsleep: "state"}[status], 1, nil)
+			f.sessionOver()
+			b.set(nil)
+			a.shut(cut)
+			anew := f.await(t, "sign-on", 1, func(c fakeCall) bool { return b.is(c) && c.header.Get(headerSession) == "" })
+			if anew.body == f.all("sign-on")[0].body {
+				t.Error("the session that was over was begun again")
+			}
+			f.await(t, "state-changed", 1, func(c fakeCall) bool { return b.is(c) && c.header.Get(headerSession) == "session-2" })
+			if joins := f.all("sign-on"); joins[1].header.Get(headerSession) != "session-1" {
+				t.Errorf("it was joined with %v", joins[1].header)
+			}
+		})
+	}
+}
+
+func TestAnUpdateOfASessionThatIsOverIsStillSentToTheNextManager(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, 60)
+	a, b := f.door(t), f.door(t)
+	opts := f.options(t)
+	opts.Managers = []string{a.server.URL, b.server.URL}
+	w, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.client.close)
+	w.client.identify(credentials{ID: "worker-1", Secret: "s"})
+	f.secrets["worker-1"] = "s"
+	signOn := call{method: http.MethodPost, path: "/worker/sign-on", signOn: true, stored: true}
+	w.client.begin("session-1", time.Minute, signOn, answer{manager: a.server.URL})
+	f.sessionOver()
+	a.set(saysStatus(503))
+	if v := w.deliver(t.Context(), outbox.Update{TaskID: "t", Assignment: "x", Session: "session-1", Sequence: 1, Body: []byte("{}")}); v != outbox.Accepted {
+		t.Errorf("the verdict is %v", v)
+	}
+	f.await(t, "update", 1, b.is)
 }
 
 func TestAPictureGoesToTheNextManagerOrWaits(t *testing.T) {

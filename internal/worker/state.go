@@ -79,7 +79,7 @@ func (w *Worker) wanted(ctx context.Context) (farm.WorkerStatus, error) {
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
-	case err == nil && a.forbidden():
+	case err == nil && (a.forbidden() || a.status == http.StatusConflict):
 		return "", errSessionOver
 	case err == nil && a.status == http.StatusNoContent:
 		return "", nil

@@ -48,7 +48,7 @@ func (h *handlers) SignOn(ctx context.Context, r api.SignOnRequestObject) (api.S
 	}
 	on, err := h.Sched.SignOn(ctx, auth.Worker(ctx), sched.SignOn{
 		Name: body.Name, Address: callOf(ctx).address, Software: body.SoftwareVersion, TaskTypes: taskTypes(body.SupportedTaskTypes),
-		CanRestart: deref(body.CanRestart), Session: session,
+		CanRestart: deref(body.CanRestart), Session: session, Joined: deref(r.Params.JoinedSession),
 	})
 	if err != nil {
 		return nil, err
