@@ -383,6 +383,7 @@ type memoryLog struct {
 	mu   sync.Mutex
 	text map[farm.LogID]string // chunks
 	all  []string              // lines of the Manager
+	over []farm.LogID          // of attempts that have ended
 	err  error
 }
 
@@ -398,7 +399,11 @@ func (l *memoryLog) AppendChunk(id farm.LogID, since int64, text string) (int64,
 	return int64(len(l.text[id])), nil
 }
 
-func (l *memoryLog) Ended(farm.LogID) {}
+func (l *memoryLog) Ended(id farm.LogID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = append(l.over, id)
+}
 
 func (l *memoryLog) AppendLine(_ farm.LogID, line string) error {
 	l.mu.Lock()

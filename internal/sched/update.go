@@ -73,11 +73,12 @@ func (s *Service) finish(ctx context.Context, a aftermath) error {
 	return nil
 }
 
-// finishLater is finish for changes that nobody waits for.
+// finishLater is finish for changes that nobody waits for. A line says that an attempt was lost.
 func (s *Service) finishLater(all []aftermath) {
 	for _, a := range all {
 		if a.line != "" {
 			s.logLine(a.log, a.line)
+			s.TaskLog.Ended(a.log)
 		}
 		if a.settle {
 			s.settleLater()
@@ -101,7 +102,9 @@ func (u Update) isLast(held bool, assignment string) bool {
 	return held && (u.Assignment == "" || u.Assignment == assignment)
 }
 
-func (u Update) seenBefore(lastSequence int64) bool { return u.Sequence > 0 && u.Sequence <= lastSequence }
+func (u Update) seenBefore(lastSequence int64) bool {
+	return u.Sequence > 0 && u.Sequence <= lastSequence
+}
 
 // keptLog is what keepLog wrote: the log of which attempt, and its size afterwards; the zero value if nothing.
 type keptLog struct{ generation, size int64 }

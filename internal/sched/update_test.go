@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/sched"
 )
@@ -436,6 +438,28 @@ func TestEachAttemptHasALogOfItsOwn(t *testing.T) {
 		}
 		if got, want := f.logs.attempt(id, second.Generation), "begun\n"; got != want {
 			t.Errorf("the second log is %q, want %q", got, want)
+		}
+	})
+}
+
+func TestTheEndOfEveryAttemptOfAWorkerIsToldToItsLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.job(3, "misc")
+		w := f.worker()
+		var want []farm.LogID
+		for i, end := range []func(farm.Assignment){
+			w.completes,
+			func(farm.Assignment) { w.signOn() },
+			func(farm.Assignment) { time.Sleep(time.Hour); f.must(f.Expire(f.ctx())) },
+		} {
+			w.goes(farm.WorkerAwake)
+			a := w.claim()
+			end(a)
+			want = append(want, farm.LogID{JobID: a.Task.JobID, TaskID: a.Task.ID, Generation: a.Generation})
+			if diff := cmp.Diff(want, f.logs.over); diff != "" {
+				t.Fatalf("after end %d (-want +got):\n%s", i, diff)
+			}
 		}
 	})
 }

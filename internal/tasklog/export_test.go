@@ -8,6 +8,17 @@ const FrameSize = frameSize
 // PackDelay is how long the Packer waits after a change.
 const PackDelay = packDelay
 
+// KeptOpen is how long a log stays open that nobody appends to.
+const KeptOpen = keptOpen
+
+// OpenLogs is how many logs of a Store in files are open to be appended to.
+func (s *Store) OpenLogs() int {
+	f, _ := s.place.(*files)
+	f.logs.mu.Lock()
+	defer f.logs.mu.Unlock()
+	return len(f.logs.byTask)
+}
+
 // Disk is how a Store changes files.
 type Disk = disk
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"flamenco.farm/internal/farm"
 )
@@ -73,6 +74,9 @@ func (s *files) change(id farm.LogID, do func(f *os.File, e extent) (int64, erro
 func (s *files) ended(id farm.LogID) {
 	s.logs.forget(id.TaskID)
 }
+
+// closeUnused implements backend.
+func (s *files) closeUnused(since time.Time) { s.logs.closeUnused(since) }
 
 // openLog opens the log of an attempt, as text and under the name it has now.
 func (s *files) openLog(id farm.LogID) (*openLog, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 
 	"flamenco.farm/internal/farm"
 )
@@ -18,14 +19,13 @@ type openLogs struct {
 
 	mu     sync.Mutex
 	byTask map[string]*openLog
-	clock  int64
 }
 
 type openLog struct {
 	*os.File
 	generation int64
 	name       string
-	used       int64
+	used       time.Time
 }
 
 // take is the open log of an attempt, nil if there is none that can be used.
@@ -60,20 +60,32 @@ func (o *openLogs) put(id farm.LogID, l *openLog) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.clock++
-	l.used = o.clock
+	l.used = time.Now()
 	if o.byTask[id.TaskID] = l; len(o.byTask) <= o.max {
 		return nil
 	}
 	oldest := id.TaskID
 	for task, l := range o.byTask {
-		if l.used < o.byTask[oldest].used {
+		if l.used.Before(o.byTask[oldest].used) {
 			oldest = task
 		}
 	}
 	_ = o.byTask[oldest].Close() // as above
 	delete(o.byTask, oldest)
 	return nil
+}
+
+// closeUnused closes what was not used since: an attempt that ended otherwise than by its worker's word is not told of, and
+// the blocks of a log that was compressed or deleted are free only when it is closed.
+func (o *openLogs) closeUnused(since time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for task, l := range o.byTask {
+		if l.used.Before(since) {
+			_ = l.Close() // as above
+			delete(o.byTask, task)
+		}
+	}
 }
 
 func (o *openLogs) close() error {

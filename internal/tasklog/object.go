@@ -51,6 +51,9 @@ func (o *objects) ended(id farm.LogID) {
 	o.finished(logFile{name: logFolder(id) + "/ended", id: id, object: true, ended: true})
 }
 
+// closeUnused implements backend.
+func (o *objects) closeUnused(time.Time) {}
+
 func (o *objects) close() error { return nil }
 
 const (

@@ -56,6 +56,8 @@ const (
 	packDelay = 5 * time.Second
 	// packRetry is the pause after something went wrong.
 	packRetry = time.Minute
+	// keptOpen is how long a log stays open at least that nobody appends to.
+	keptOpen = time.Minute
 	// packNap is the longest pause: timers do not notice that the machine was suspended.
 	packNap = time.Hour
 	// packAtOnce is how many jobs are asked for at once.
@@ -64,6 +66,8 @@ const (
 
 // Run works until ctx ends. What a run of the Manager did not get done the next one does.
 func (p *Packer) Run(ctx context.Context) error {
+	unused := time.NewTicker(keptOpen)
+	defer unused.Stop()
 	for {
 		nap := packNap
 		next, err := p.round(ctx)
@@ -76,23 +80,29 @@ func (p *Packer) Run(ctx context.Context) error {
 		case !next.IsZero():
 			nap = min(max(time.Until(next), packDelay), packNap)
 		}
-		if err := p.wait(ctx, nap); err != nil {
+		if err := p.wait(ctx, nap, unused.C); err != nil {
 			return err
 		}
 	}
 }
 
-// wait waits for something to do, and then until the dust has settled.
-func (p *Packer) wait(ctx context.Context, nap time.Duration) error {
+// wait waits for something to do, and then until the dust has settled. Meanwhile it closes logs that nobody uses.
+func (p *Packer) wait(ctx context.Context, nap time.Duration, unused <-chan time.Time) error {
 	timer := time.NewTimer(nap)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-p.Changed:
-	case <-p.store.queue.wake:
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		select {
+		case <-unused:
+			p.store.closeUnused(time.Now().Add(-keptOpen))
+			continue
+		case <-timer.C:
+			return nil
+		case <-p.Changed:
+		case <-p.store.queue.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		break
 	}
 	timer.Reset(packDelay)
 	select {
@@ -193,6 +203,13 @@ func (q *queue) take() []logFile {
 func (s *Store) Ended(id farm.LogID) {
 	if checkIDs(id.JobID, id.TaskID) == nil {
 		s.place.ended(id)
+	}
+}
+
+func (s *Store) closeUnused(since time.Time) {
+	s.place.closeUnused(since)
+	if s.older != nil {
+		s.older.closeUnused(since)
 	}
 }
 

@@ -161,6 +161,34 @@ func TestLogsAreCompressedWhenTheyAreFinished(t *testing.T) {
 	})
 }
 
+func TestALogThatNobodyAppendsToIsClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, _ := setup(t)
+		packing(t, store, &jobList{}, 0)
+		other := farm.LogID{JobID: job, TaskID: "33333333-3333-4333-8333-333333333333", Generation: 1}
+		add(t, store, 1, "the only line\n")
+		kept := store.OpenLogs() // none, where open files could not be renamed
+		for range 4 {
+			if _, err := store.AppendChunk(other, -1, "a line\n"); err != nil {
+				t.Fatal(err)
+			}
+			pass(tasklog.KeptOpen / 2)
+		}
+		if n := store.OpenLogs(); n != kept {
+			t.Errorf("%d logs are open, want %d", n, kept)
+		}
+		pass(2 * tasklog.KeptOpen)
+		if n := store.OpenLogs(); n != 0 {
+			t.Errorf("%d logs that nobody uses are open", n)
+		}
+		add(t, store, 1, "late\n")
+		if got := whole(t, store, attempt(1)); got != "the only line\nlate\n" {
+			t.Errorf("the log is %q", got)
+		}
+	})
+}
+
 func TestLogsOfEarlierAttemptsAreDeletedInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -50,6 +50,8 @@ type backend interface {
 	pack(ctx context.Context, file logFile) error
 	packJob(ctx context.Context, jobID string) error
 	pruneJob(ctx context.Context, jobID string) error
+	// closeUnused frees what is kept open and was not used since.
+	closeUnused(since time.Time)
 	close() error
 }
 
