@@ -149,3 +149,27 @@ func (s *files) place(id farm.LogID) (string, error) {
 	}
 	return name, nil
 }
+
+// has is whether the log of an attempt was begun.
+func (s *files) has(id farm.LogID) (bool, error) {
+	_, err := s.root.Lstat(Folder(id.JobID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("tasklog: %w", err)
+	}
+	unlock, err := s.lock(id.TaskID) // else it could get another name meanwhile
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	name, err := s.place(id)
+	if farm.IsNotExist(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return s.anyOf(name)
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -272,5 +273,67 @@ func TestLogsFromBeforeAreReadToo(t *testing.T) {
 	}
 	if found, err := s.StatAll(job, task, []int64{1, 2}); err != nil || len(found) != 2 {
 		t.Errorf("found %v, %v", found, err)
+	}
+}
+
+// countingBlobs counts what it is asked.
+type countingBlobs struct {
+	blob.Store
+	asked atomic.Int64
+}
+
+func (b *countingBlobs) Create(ctx context.Context, name string, body io.Reader) (blob.Info, error) {
+	b.asked.Add(1)
+	return b.Store.Create(ctx, name, body)
+}
+
+func (b *countingBlobs) List(ctx context.Context, folder string) iter.Seq2[blob.Info, error] {
+	b.asked.Add(1)
+	return b.Store.List(ctx, folder)
+}
+
+func TestALogThatWasBegunInAFileGoesOnThere(t *testing.T) {
+	t.Parallel()
+	for name, begun := range map[string]string{"a short one": "in a file\n", "a compressed one": long(1, 9_000)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := filepath.Join(t.TempDir(), "storage")
+			before, err := tasklog.New(folder, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(t, before, 1, "an earlier attempt\n")
+			add(t, before, 2, begun)
+			if err := before.PackJob(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			before.Close()
+			blobs := &countingBlobs{Store: blobsIn(t)}
+			s, err := tasklog.NewObjects(blobs, folder, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			since := int64(len(begun))
+			for range 2 { // the answer to the first was lost
+				size, err := s.AppendChunk(attempt(2), since, "goes on\n")
+				if err != nil || size != since+8 {
+					t.Errorf("the size is %d, %v", size, err)
+				}
+			}
+			if n := blobs.asked.Load(); n != 0 {
+				t.Errorf("it needs %d requests", n)
+			}
+			add(t, s, 3, "in an object\n")
+			s.Ended(attempt(2))
+			if err := s.PackJob(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			for generation, want := range map[int64]string{1: "an earlier attempt\n", 2: begun + "goes on\n", 3: "in an object\n", tasklog.Newest: "in an object\n"} {
+				if got := whole(t, s, attempt(generation)); got != want {
+					t.Errorf("attempt %d: %q, want %q", generation, got, want)
+				}
+			}
+		})
 	}
 }

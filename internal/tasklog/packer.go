@@ -201,8 +201,11 @@ func (q *queue) take() []logFile {
 // Ended says that an attempt has ended, after its last line. Logs in files are one file each and wait for the end of the job;
 // in objects each chunk is one until then.
 func (s *Store) Ended(id farm.LogID) {
-	if checkIDs(id.JobID, id.TaskID) == nil {
-		s.place.ended(id)
+	if checkIDs(id.JobID, id.TaskID) != nil {
+		return
+	}
+	if home, err := s.home(id); err == nil { // else it waits for the end of the job
+		home.ended(id)
 	}
 }
 

@@ -29,7 +29,7 @@ const idLength = 36
 // Store keeps the logs of tasks. Those of a task are changed by one call at a time.
 type Store struct {
 	place backend
-	older backend // read when place has no log; nil = there is none
+	older *files  // from before, read when place has no log; nil = there are none
 	codec
 	maxSize int64  // of a log
 	queue   *queue // of logs that could be compressed
@@ -156,7 +156,24 @@ func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, err
 	if err := checkIDs(id.JobID, id.TaskID); err != nil {
 		return 0, err
 	}
-	return s.place.append(id, since, text)
+	place, err := s.home(id)
+	if err != nil {
+		return 0, storageError(err)
+	}
+	return place.append(id, since, text)
+}
+
+// home is where the log of an attempt is written: one that was begun in files ends there, as the sizes of what was kept of it
+// and what follows are of one log.
+func (s *Store) home(id farm.LogID) (backend, error) {
+	if s.older == nil {
+		return s.place, nil
+	}
+	begun, err := s.older.has(id)
+	if begun {
+		return s.older, err
+	}
+	return s.place, err
 }
 
 // AppendLine appends a line of the Manager itself to the log of an attempt, stamped with the time. Line breaks inside
