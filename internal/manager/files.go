@@ -73,13 +73,17 @@ func (p places) files() blob.Store {
 
 // taskLogs are kept there too.
 func (p places) taskLogs(cfg config.Config) (*tasklog.Store, error) {
+	several := store.IsPostgres(cfg.Database) // there may be
+	folder, maxSize := cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize)
 	switch {
+	case p.bucket != nil && several:
+		return tasklog.NewSharedObjects(p.bucket, folder, maxSize)
 	case p.bucket != nil:
-		return tasklog.NewObjects(p.bucket, cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
-	case store.IsPostgres(cfg.Database): // then there may be several Managers
-		return tasklog.NewShared(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
+		return tasklog.NewObjects(p.bucket, folder, maxSize)
+	case several:
+		return tasklog.NewShared(folder, maxSize)
 	}
-	return tasklog.New(cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize))
+	return tasklog.New(folder, maxSize)
 }
 
 // halfWritten is how long a file may be in the making.

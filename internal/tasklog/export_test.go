@@ -2,6 +2,8 @@
 
 package tasklog
 
+import "time"
+
 // FrameSize is how much text a frame of a packed log holds.
 const FrameSize = frameSize
 
@@ -17,6 +19,26 @@ func (s *Store) OpenLogs() int {
 	f.logs.mu.Lock()
 	defer f.logs.mu.Unlock()
 	return len(f.logs.byTask)
+}
+
+// HoldLocks takes all locks of a Store in shared files, as a Manager that is frozen while it has them.
+func (s *Store) HoldLocks() (free func(), err error) {
+	f, _ := s.place.(*files)
+	var held []func()
+	free = func() {
+		for _, unlock := range held {
+			unlock()
+		}
+	}
+	for n := range f.others.files {
+		unlock, err := f.others.lock(n, time.Time{})
+		if err != nil {
+			free()
+			return nil, err
+		}
+		held = append(held, unlock)
+	}
+	return free, nil
 }
 
 // Disk is how a Store changes files.

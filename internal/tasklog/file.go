@@ -69,13 +69,15 @@ func (s *files) close() error {
 	return err
 }
 
-// lock keeps everybody else from the logs of a task until unlock is called.
+// lock keeps everybody else from the logs of a task until unlock is called. All who wait for a Manager that keeps it give up at
+// their time, not one after the other.
 func (s *files) lock(taskID string) (unlock func(), err error) {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(taskID)) // never fails
 	n := int(hash.Sum32() % stripes)
+	until := time.Now().Add(lockWait)
 	s.locks[n].Lock()
-	release, err := s.others.lock(n)
+	release, err := s.others.lock(n, until)
 	if err != nil {
 		s.locks[n].Unlock()
 		return nil, err

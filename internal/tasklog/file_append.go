@@ -35,7 +35,7 @@ func (s *files) append(id farm.LogID, since int64, text string) (int64, error) {
 func (s *files) change(id farm.LogID, do func(f *os.File, e extent) (int64, error)) (size int64, err error) {
 	unlock, err := s.lock(id.TaskID)
 	if err != nil {
-		return 0, storageError(err)
+		return 0, lockedOr(err)
 	}
 	defer unlock()
 

@@ -121,7 +121,7 @@ func parseFile(jobID, name string) (logFile, bool) {
 
 // sweep removes a file that is half written. Whoever writes one holds the lock of its task, or the one of packing.
 func (s *files) sweep(file logFile) error {
-	packed, err := s.others.lock(packing)
+	packed, err := s.others.lockPacking()
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func gone(err error) error {
 // pack compresses a log. Nothing is locked while it is read: when it has changed meanwhile it stays as it is. The text is
 // removed only after the compressed log is on the disk under its name.
 func (s *files) pack(_ context.Context, file logFile) error {
-	packed, err := s.others.lock(packing)
+	packed, err := s.others.lockPacking()
 	if err != nil {
 		return err
 	}

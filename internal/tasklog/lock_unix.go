@@ -11,11 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile waits until no other process has the lock.
-func lockFile(f *os.File) error {
+// tryLockFile takes the lock of a file; false if another process has it.
+func tryLockFile(f *os.File) (bool, error) {
 	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			return err
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return false, nil
+		default:
+			return err == nil, err
 		}
 	}
 }

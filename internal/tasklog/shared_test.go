@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/tasklog"
@@ -65,5 +67,63 @@ func TestManagersThatShareAFolderDoNotDisturbEachOther(t *testing.T) {
 				t.Fatalf("line %d of Manager %d is there %d times", n, i, got)
 			}
 		}
+	}
+}
+
+func TestAManagerThatIsFrozenWithItsLocksHoldsUpNobodyForLong(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T, string) (*tasklog.Store, error){
+		"logs in files": func(_ *testing.T, folder string) (*tasklog.Store, error) { return tasklog.NewShared(folder, 0) },
+		"logs in files from before": func(t *testing.T, folder string) (*tasklog.Store, error) {
+			return tasklog.NewSharedObjects(blobsIn(t), folder, 0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				folder := filepath.Join(t.TempDir(), "storage")
+				frozen, err := tasklog.NewShared(folder, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer frozen.Close()
+				before := long(1, 9_000)
+				add(t, frozen, 1, before)
+				free, err := frozen.HoldLocks()
+				if err != nil {
+					t.Fatal(err)
+				}
+				store, err := open(t, folder) // a Manager that starts now
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer store.Close()
+				begun := time.Now()
+				_, err = store.Open(attempt(1))
+				if farm.CodeOf(err) != farm.CodeStorage || !strings.Contains(err.Error(), filepath.Join(folder, "task-locks")) {
+					t.Errorf("reading: %v", err)
+				}
+				_, err = store.AppendChunk(attempt(1), -1, "lost\n")
+				if farm.CodeOf(err) != farm.CodeStorage || !strings.HasPrefix(err.Error(), "the task log cannot be used") {
+					t.Errorf("appending: %v", err)
+				}
+				if waited := time.Since(begun); waited < 2*time.Second || waited > 12*time.Second {
+					t.Errorf("they waited for %s", waited)
+				}
+				if err := store.PackJob(t.Context(), job); farm.CodeOf(err) != farm.CodeStorage {
+					t.Errorf("packing: %v", err)
+				}
+				if got := names(t, folder); len(got) != 1 || got[0] != ".txt" {
+					t.Errorf("the files are %q", got)
+				}
+				free()
+				if err := store.PackJob(t.Context(), job); err != nil {
+					t.Error(err)
+				}
+				if got := whole(t, store, attempt(1)); got != before {
+					t.Errorf("the log is %q", got)
+				}
+			})
+		})
 	}
 }

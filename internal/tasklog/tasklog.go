@@ -29,7 +29,7 @@ const idLength = 36
 // Store keeps the logs of tasks. Those of a task are changed by one call at a time.
 type Store struct {
 	place backend
-	older *files  // from before, read when place has no log; nil = there are none
+	older *files // from before, read when place has no log; nil = there are none
 	codec
 	maxSize int64  // of a log
 	queue   *queue // of logs that could be compressed
@@ -90,20 +90,27 @@ func NewShared(folder string, maxSize int64) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	place, err := s.files(folder)
-	if err != nil {
+	if s.place, err = s.sharedFiles(folder); err != nil {
 		return nil, errors.Join(err, s.closeCodec())
 	}
-	if place.others, err = newShared(place.root.top); err != nil {
-		return nil, errors.Join(err, place.root.Close(), s.closeCodec())
+	return s, nil
+}
+
+// NewSharedObjects is NewObjects for a folder that several Managers may share, as NewShared.
+func NewSharedObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
+	s, err := newStore(maxSize)
+	if err != nil {
+		return nil, err
 	}
-	place.logs.max = 0 // another Manager may give a log another name
-	s.place = place
+	if s.older, err = s.sharedFiles(folder); err != nil {
+		return nil, errors.Join(err, s.closeCodec())
+	}
+	s.place = newObjects(blobs, s.codec, s.maxSize, s.heard, s.finished)
 	return s, nil
 }
 
 // NewObjects keeps logs as objects, which any number of Managers may write and read at once. Logs that are in files below a
-// folder, from before, are read as well and compressed in time.
+// folder, from before, are read as well and compressed in time; no other Manager may use these.
 func NewObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
 	s, err := newStore(maxSize)
 	if err != nil {
@@ -126,6 +133,18 @@ func newStore(maxSize int64) (*Store, error) {
 
 func (s *Store) files(folder string) (*files, error) {
 	return newFiles(folder, s.maxSize, s.codec, s.heard, s.finished)
+}
+
+func (s *Store) sharedFiles(folder string) (*files, error) {
+	f, err := s.files(folder)
+	if err != nil {
+		return nil, err
+	}
+	if f.others, err = newShared(f.root.top); err != nil {
+		return nil, errors.Join(err, f.root.Close())
+	}
+	f.logs.max = 0 // another Manager may give a log another name
+	return f, nil
 }
 
 // OnAppend lets hear know, in order and exactly once, what is appended to each log. It must not block, and is to be set
@@ -158,7 +177,7 @@ func (s *Store) AppendChunk(id farm.LogID, since int64, text string) (int64, err
 	}
 	place, err := s.home(id)
 	if err != nil {
-		return 0, storageError(err)
+		return 0, lockedOr(err)
 	}
 	return place.append(id, since, text)
 }
@@ -258,6 +277,14 @@ func ParsePath(name string) (farm.LogID, bool) {
 
 func storageError(err error) error {
 	return fmt.Errorf("%w: %w", farm.Errorf(farm.CodeStorage, "the log of the task cannot be written"), err)
+}
+
+// lockedOr is storageError for what another Manager may keep locked, which says more.
+func lockedOr(err error) error {
+	if farm.CodeOf(err) == farm.CodeStorage {
+		return err
+	}
+	return storageError(err)
 }
 
 // checkIDs refuses what is no UUID, so that the names of files are what they seem.
