@@ -164,7 +164,7 @@ func (k *Keeper) Switch(ctx context.Context, on bool, reason, who string) (mode 
 
 // write writes down how this Manager stands.
 func (k *Keeper) write(ctx context.Context) error {
-	return k.store.Do(ctx, func(tx *store.Tx) error { return tx.SaveManager(k.description()) })
+	return k.store.DoApart(ctx, func(tx *store.Tx) error { return tx.SaveManager(k.description()) })
 }
 
 // Switch changes the mode in the database alone, for a program that is no Manager.

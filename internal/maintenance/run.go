@@ -66,7 +66,7 @@ func (k *Keeper) look(ctx context.Context, b *beats) error {
 		return nil
 	}
 	forget := now.Sub(b.forgotAt) >= forgetEvery
-	err = k.store.Do(ctx, func(tx *store.Tx) error {
+	err = k.store.DoApart(ctx, func(tx *store.Tx) error {
 		self = k.description() // not an older one than what was written meanwhile
 		if err := tx.SaveManager(self); err != nil || !forget {
 			return err

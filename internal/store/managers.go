@@ -33,9 +33,13 @@ func (s *Store) FarmID(ctx context.Context) (string, error) {
 	return row.Uuid, wrap(err)
 }
 
-// Maintenance is the maintenance mode as it is in the database.
+// Maintenance is the maintenance mode as it is in the database. Like DoApart it waits for nobody.
 func (s *Store) Maintenance(ctx context.Context) (farm.Maintenance, error) {
-	row, err := s.reads.FarmState(ctx)
+	reads := s.reads
+	if s.apart != nil {
+		reads = query.New(s.keep)
+	}
+	row, err := reads.FarmState(ctx)
 	return maintenance(row), wrap(err)
 }
 

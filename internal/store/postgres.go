@@ -105,6 +105,7 @@ func openPostgres(opts Options, r role) (*sql.DB, error) {
 		}
 	case keeper:
 		conns = 1
+		set("statement_timeout", milliseconds(readLimit))
 	}
 	db := stdlib.OpenDB(*cfg)
 	db.SetMaxOpenConns(conns)

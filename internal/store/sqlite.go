@@ -22,7 +22,7 @@ type role int
 const (
 	writer role = iota
 	reader
-	keeper // for checkpoints: it neither reads nor writes rows
+	keeper // on SQLite for checkpoints: it neither reads nor writes rows; on PostgreSQL for what must not wait
 	looker // reads beside a Manager, or without one, and changes nothing
 	stager // fills a file that nobody else knows of, and that is thrown away if anything happens
 	taker  // takes over what was staged: a writer that does not look at references again

@@ -66,15 +66,17 @@ type Store struct {
 	opts        Options
 	close       func() error
 
+	keep *sql.DB // SQLite: for checkpoints; PostgreSQL: for what must not wait for a connection of the other pools
+
 	// of SQLite only
 	conn *sqliteConn
-	keep *sql.DB // for checkpoints
 	lock *lockFile
 	wal  *walWatch
 
 	// of PostgreSQL only
 	clock  *clock
 	events *follower
+	apart  *lanes // on keep
 }
 
 // transactions is how an engine runs transactions.
@@ -148,6 +150,10 @@ func (s *Store) openPostgres(ctx context.Context, opts Options) (err error) {
 	}
 	writer.start()
 	s.writer = writer
+	if s.keep, err = openPostgres(opts, keeper); err != nil {
+		return err
+	}
+	s.apart = writer.on(s.keep)
 	return nil
 }
 
@@ -229,6 +235,15 @@ func (s *Store) Do(ctx context.Context, fn func(*Tx) error) error { return s.do(
 // DoAlone is Do for large transactions, which would make others wait if they shared a commit.
 func (s *Store) DoAlone(ctx context.Context, fn func(*Tx) error) error {
 	return s.do(ctx, fn, alone)
+}
+
+// DoApart is Do for a small transaction by which a Manager is known to be there: while others wait for locks, on PostgreSQL
+// they may have every connection but this one.
+func (s *Store) DoApart(ctx context.Context, fn func(*Tx) error) error {
+	if s.apart != nil {
+		return s.apart.do(ctx, fn, shared)
+	}
+	return s.do(ctx, fn, shared)
 }
 
 func (s *Store) do(ctx context.Context, fn func(*Tx) error, c company) error {
