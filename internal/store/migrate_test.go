@@ -15,6 +15,7 @@ import (
 
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/store/migrations"
+	"flamenco.farm/internal/testkit/postgres"
 )
 
 // history is the migrations of a later version: those there are, and n more.
@@ -216,4 +217,31 @@ func TestADatabaseCanBeReadBesideAManagerAndNotWritten(t *testing.T) {
 		t.Error(err)
 	}
 	wantTags(t, s)
+}
+
+func TestTablesOfAnExtensionAreNotThoseOfAnotherProgram(t *testing.T) {
+	t.Parallel()
+	address := postgres.Database(t)
+	db := connect(t, address)
+	open := func(statement string) error {
+		t.Helper()
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), Options{Database: address, Log: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	err := open("CREATE TABLE contacts (id BIGINT)")
+	if farm.CodeOf(err) != farm.CodeInvalid || !strings.Contains(err.Error(), "of another program") {
+		t.Errorf("the database of another program: %v", err)
+	}
+	if err := open("ALTER EXTENSION plpgsql ADD TABLE contacts; CREATE VIEW statistics AS SELECT 1"); err != nil {
+		t.Errorf("a database with an extension: %v", err)
+	}
+	if err := open("CREATE TABLE contacts_too (id BIGINT)"); err != nil {
+		t.Errorf("a database that has our tables: %v", err)
+	}
 }
