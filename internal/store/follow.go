@@ -25,8 +25,10 @@ const (
 	lookAnyway = time.Second
 	// eventsAtOnce is how many commits one look takes.
 	eventsAtOnce = 500
-	// keepEvents is how long events stay.
-	keepEvents = 10 * time.Minute
+	// keepEvents is how long events stay. They are as old as the beginning of their transactions.
+	keepEvents = longTransaction + unreadEvents
+	// unreadEvents is for how long events may stay unread.
+	unreadEvents = 10 * time.Minute
 	// forgetEvery is how often old events are deleted, some at a time.
 	forgetEvery, forgetAtOnce = time.Minute, 1000
 )
@@ -40,7 +42,7 @@ type follower struct {
 	publish func([]farm.Change)
 	wake    chan struct{} // something was committed here
 	at      cursor
-	looked  time.Time // when the events were last read; zero = it is not known what happened before
+	looked  time.Time // when nothing was unread, or some of it was read; zero = it is not known what happened before
 }
 
 // cursor is how far the events were read. Events are read in the order of their transactions' numbers, and only those of
@@ -154,7 +156,7 @@ func (f *follower) look(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	began := time.Now()
-	if began.Sub(f.looked) > keepEvents/2 { // also at the first look
+	if began.Sub(f.looked) > unreadEvents/2 { // also at the first look
 		if f.at, err = f.now(ctx); err != nil {
 			return false, err
 		}
@@ -162,10 +164,21 @@ func (f *follower) look(ctx context.Context) (more bool, err error) {
 		f.publish([]farm.Change{{Kind: farm.ChangeRefresh}})
 	}
 	n, err := f.read(ctx)
-	if err == nil {
+	held := false
+	if err == nil && n == 0 {
+		held, err = f.held(ctx)
+	}
+	if err == nil && !held {
 		f.looked = began
 	}
 	return n == eventsAtOnce, err
+}
+
+// held reports whether there are events behind the cursor that cannot be read while a transaction runs that is older, whoever
+// runs it on this server. They may be forgotten before it ends.
+func (f *follower) held(ctx context.Context) (held bool, err error) {
+	err = f.store.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM events WHERE (xid, id) > ($1, $2))", f.at.xid, f.at.id).Scan(&held)
+	return held, err
 }
 
 // now is behind all that is committed.
