@@ -50,26 +50,47 @@ var jobLists = listOf[ListedJob]{
 			"name": "j.name", "type": "j.type", "status": "j.status", "priority": "j.priority",
 			"created": "j.created_at", "updated": "j.updated_at",
 		},
-		rows: `j.id, j.uuid, j.name, j.type, j.priority, j.status, j.activity, j.n_queued, j.n_active, j.n_completed,
-    j.n_soft_failed, j.n_failed, j.n_canceled, j.n_paused, j.steps_completed, j.steps_total, j.created_at, j.updated_at,
-    j.delete_requested_at, j.revision, p.uuid, COALESCE(t.uuid, ''), s.settings, s.metadata, s.shaman_checkout_id,
-    s.submitter_platform
-FROM jobs j JOIN projects p ON p.id = j.project_id JOIN job_specs s ON s.job_id = j.id LEFT JOIN tags t ON t.id = j.tag_id`,
+		rows: jobColumns + `, s.settings, s.metadata, s.shaman_checkout_id, s.submitter_platform` + jobTables +
+			` JOIN job_specs s ON s.job_id = j.id`,
 	},
 	scan: func(scan func(...any) error) (int64, ListedJob, error) {
-		var j query.Job
 		var s query.JobSpec
-		var project, tag string
-		err := scan(&j.ID, &j.Uuid, &j.Name, &j.Type, &j.Priority, &j.Status, &j.Activity, &j.NQueued, &j.NActive,
-			&j.NCompleted, &j.NSoftFailed, &j.NFailed, &j.NCanceled, &j.NPaused, &j.StepsCompleted, &j.StepsTotal,
-			&j.CreatedAt, &j.UpdatedAt, &j.DeleteRequestedAt, &j.Revision, &project, &tag, &s.Settings, &s.Metadata,
-			&s.ShamanCheckoutID, &s.SubmitterPlatform)
+		id, job, err := scanJob(scan, &s.Settings, &s.Metadata, &s.ShamanCheckoutID, &s.SubmitterPlatform)
 		if err != nil {
 			return 0, ListedJob{}, err
 		}
 		spec, err := farmJobSpec(s)
-		return j.ID, ListedJob{farmJob(j, project, tag), spec}, err
+		return id, ListedJob{job, spec}, err
 	},
+}
+
+// bareJobs are jobs without what they were submitted with.
+var bareJobs = listOf[farm.Job]{
+	list: list{rows: jobColumns + jobTables},
+	scan: func(scan func(...any) error) (int64, farm.Job, error) { return scanJob(scan) },
+}
+
+const (
+	jobColumns = `j.id, j.uuid, j.name, j.type, j.priority, j.status, j.activity, j.n_queued, j.n_active, j.n_completed,
+    j.n_soft_failed, j.n_failed, j.n_canceled, j.n_paused, j.steps_completed, j.steps_total, j.created_at, j.updated_at,
+    j.delete_requested_at, j.revision, p.uuid, COALESCE(t.uuid, '')`
+	jobTables = `
+FROM jobs j JOIN projects p ON p.id = j.project_id LEFT JOIN tags t ON t.id = j.tag_id`
+)
+
+// scanJob scans jobColumns and more columns behind them.
+func scanJob(scan func(...any) error, more ...any) (id int64, job farm.Job, err error) {
+	var j query.Job
+	var project, tag string
+	err = scan(append([]any{
+		&j.ID, &j.Uuid, &j.Name, &j.Type, &j.Priority, &j.Status, &j.Activity, &j.NQueued, &j.NActive,
+		&j.NCompleted, &j.NSoftFailed, &j.NFailed, &j.NCanceled, &j.NPaused, &j.StepsCompleted, &j.StepsTotal,
+		&j.CreatedAt, &j.UpdatedAt, &j.DeleteRequestedAt, &j.Revision, &project, &tag,
+	}, more...)...)
+	if err != nil {
+		return 0, farm.Job{}, err
+	}
+	return j.ID, farmJob(j, project, tag), nil
 }
 
 var taskLists = listOf[farm.Task]{
@@ -256,10 +277,10 @@ func (l *listOf[T]) byUUID(ctx context.Context, s *Store, column string, uuids [
 	return wrap(rows.Err())
 }
 
-// JobsByID reads jobs, at most MaxPage; those that are not there are left out.
+// JobsByID reads jobs, at most MaxPage and without what they were submitted with; those that are not there are left out.
 func (s *Store) JobsByID(ctx context.Context, ids []string) (map[string]farm.Job, error) {
 	jobs := make(map[string]farm.Job, len(ids))
-	return jobs, jobLists.byUUID(ctx, s, "j.uuid", ids, func(j ListedJob) { jobs[j.ID] = j.Job })
+	return jobs, bareJobs.byUUID(ctx, s, "j.uuid", ids, func(j farm.Job) { jobs[j.ID] = j })
 }
 
 // TasksByID is the same for tasks.

@@ -67,3 +67,19 @@ func TestTheRowsOfAListAreFoundByTheirIDs(t *testing.T) {
 		}
 	}
 }
+
+func TestAJobIsReadByItsIDWithoutItsSettings(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	id := submit(t, s, job("j", 1))
+	err := s.Do(t.Context(), func(tx *Tx) error {
+		_, err := tx.db.ExecContext(tx.ctx, "UPDATE job_specs SET settings = 'cannot be read'")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if jobs, err := s.JobsByID(t.Context(), []string{id, "none"}); err != nil || len(jobs) != 1 || jobs[id].Name != "j" || jobs[id].Tasks.Queued != 1 {
+		t.Errorf("%+v, %v", jobs, err)
+	}
+}
