@@ -27,7 +27,7 @@ type Bus struct {
 // Stats counts events since the start.
 type Stats struct {
 	Published int64 // changes that somebody listens to
-	Lost      int64 // times that a feed was not read fast enough and gave up what waited
+	Lost      int64 // times that a feed gave up what waited: it was not read fast enough, or the database could not be read
 }
 
 // Stats never waits.

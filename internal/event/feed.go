@@ -24,6 +24,8 @@ const (
 	maxWaiting = 4096
 	// maxWaitingAll is how many things of any kind may wait.
 	maxWaitingAll = 1 << 16
+	// readTries is how often it is tried to read what events are about while the database is away, every readAgain.
+	readTries, readAgain = 5, time.Second
 	// maxLog is how much of one log may wait, in bytes.
 	maxLog = 256 << 10
 )
@@ -210,7 +212,16 @@ func (f *Feed) Next(ctx context.Context) (batch []Message, lost bool, err error)
 	for {
 		entries, lost, wait := f.take(time.Now())
 		if len(entries) > 0 || lost {
-			return f.messages(ctx, entries), lost, nil
+			batch, err := f.read(ctx, entries)
+			switch {
+			case ctx.Err() != nil && err != nil:
+				return nil, false, ctx.Err()
+			case err != nil:
+				f.log.Error("cannot read what events are about; whoever hears of them has to read everything anew", "error", err)
+				f.losesAll()
+				continue
+			}
+			return batch, lost, nil
 		}
 		if err := f.pause(ctx, wait); err != nil {
 			return nil, false, err
@@ -239,6 +250,21 @@ func (f *Feed) pause(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
+// read is messages, tried again while the database is away.
+func (f *Feed) read(ctx context.Context, entries []*entry) ([]Message, error) {
+	for try := 1; ; try++ {
+		batch, err := f.messages(ctx, entries)
+		if err == nil || try == readTries || farm.CodeOf(err) != farm.CodeBusy {
+			return batch, err
+		}
+		select {
+		case <-time.After(readAgain):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // Rest returns at once what still waits, due or not, for a sink that stops.
 func (f *Feed) Rest(ctx context.Context) []Message {
 	f.mu.Lock()
@@ -246,7 +272,11 @@ func (f *Feed) Rest(ctx context.Context) []Message {
 	clear(f.waiting)
 	f.queue, f.bounded = nil, 0
 	f.mu.Unlock()
-	return f.messages(ctx, entries)
+	batch, err := f.messages(ctx, entries)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		f.log.Error("cannot read what the last events are about", "error", err)
+	}
+	return batch
 }
 
 // take removes from the queue what may be told now, or says how long to wait for it; < 0 = nothing waits.
@@ -299,23 +329,22 @@ func (f *Feed) forgetTold(now time.Time) {
 	f.tolds = f.tolds[old:]
 }
 
-// messages says what the entries mean; what a change did not say is read now.
-func (f *Feed) messages(ctx context.Context, entries []*entry) []Message {
-	batch := make([]Message, 0, len(entries))
+// messages says what the entries mean, up to the first that cannot be read; what a change did not say is read now.
+func (f *Feed) messages(ctx context.Context, entries []*entry) (batch []Message, err error) {
+	batch = make([]Message, 0, len(entries))
 	load := newLoaded(f.load)
 	for i, e := range entries {
 		if i%loadAtOnce == 0 {
 			load.ahead(ctx, entries[i:min(len(entries), i+loadAtOnce)])
 		}
-		if err := e.complete(ctx, load); err != nil {
-			if !farm.IsNotExist(err) && !errors.Is(err, context.Canceled) {
-				f.log.Error("cannot read what an event is about", "kind", e.key.kind, "id", e.key.id, "error", err)
-			}
-			continue
+		switch err := e.complete(ctx, load); {
+		case err == nil:
+			batch = append(batch, encode(e.change, e.seq))
+		case !farm.IsNotExist(err):
+			return batch, fmt.Errorf("%s %s: %w", e.key.kind, e.key.id, err)
 		}
-		batch = append(batch, encode(e.change, e.seq))
 	}
-	return batch
+	return batch, nil
 }
 
 func keyOf(c farm.Change) key {

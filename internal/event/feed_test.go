@@ -67,7 +67,7 @@ func (l library) Tag(_ context.Context, id string) (farm.Tag, error) { return re
 func everything(farm.Change) bool { return true }
 
 // attach makes a feed that listens to jobs, tasks, workers, logs and tags.
-func attach(bus *event.Bus, load library) *event.Feed {
+func attach(bus *event.Bus, load event.Loader) *event.Feed {
 	f := bus.Attach(load, slog.New(slog.DiscardHandler), everything)
 	f.Listen(farm.ChangeJob, farm.ChangeTask, farm.ChangeWorker, farm.ChangeTaskLog, farm.ChangeTag, farm.ChangeStatus)
 	return f
@@ -238,6 +238,31 @@ func TestWhatAChangeDoesNotSayIsRead(t *testing.T) {
 			{Name: "/workers", ID: "w", From: "awake", To: "awake"},
 			{Name: "/jobs", ID: "deleted", Deleted: true},
 		}, next(t, f, start))
+	})
+}
+
+func TestWhatCannotBeReadIsReadAgainOrLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start, bus := time.Now(), &event.Bus{}
+		l := &library{jobs: map[string]farm.Job{"j": {ID: "j", Status: farm.JobPaused}}, err: farm.ErrBusy}
+		f := attach(bus, l)
+		time.AfterFunc(1500*time.Millisecond, func() { l.err = nil })
+		bus.Publish([]farm.Change{{Kind: farm.ChangeJob, JobID: "j"}, {Kind: farm.ChangeTask, JobID: "j", TaskID: "gone"}})
+		compare(t, []told{{Name: "/jobs", ID: "j", From: "paused", To: "paused", After: 2 * time.Second}}, next(t, f, start))
+		for _, err := range []error{farm.ErrBusy, errors.New("nobody can read this")} {
+			l.err = err
+			bus.Publish([]farm.Change{{Kind: farm.ChangeJob, JobID: "j"}, {Kind: farm.ChangeWorker, WorkerID: "w"}})
+			if batch, lost, err := f.Next(t.Context()); !lost || err != nil || len(batch) > 0 {
+				t.Errorf("%v: %v, lost %v, %v", l.err, batch, lost, err)
+			}
+			l.err = nil
+			time.Sleep(time.Second)
+			bus.Publish([]farm.Change{job("j", farm.JobPaused, farm.JobQueued)})
+			if batch := next(t, f, start); len(batch) != 1 {
+				t.Errorf("afterwards %v", batch)
+			}
+		}
 	})
 }
 
