@@ -67,7 +67,8 @@ type ChangeKind string
 
 // The kinds of Change. ChangeWork means: there may be a task to claim now that was not there before. ChangeRefresh means:
 // another process may have changed the job, or any job if none is named, and its own changes may not all have been heard.
-// ChangeMaintenance means: the maintenance mode began, ended, or has another reason.
+// ChangeMaintenance means: the maintenance mode began, ended, or has another reason. ChangeSchedule means: a worker was given
+// a sleep schedule, which clients are not told.
 // Of those from ChangeLastRendered on only LastRendered is in the database, for other Managers: it says nothing but the job.
 const (
 	ChangeJob          ChangeKind = "job"
@@ -79,6 +80,7 @@ const (
 	ChangeOperation    ChangeKind = "operation"
 	ChangeRefresh      ChangeKind = "refresh"
 	ChangeMaintenance  ChangeKind = "maintenance"
+	ChangeSchedule     ChangeKind = "schedule"
 	ChangeLastRendered ChangeKind = "last-rendered"
 	ChangeTaskLog      ChangeKind = "task-log"
 	ChangeLifecycle    ChangeKind = "lifecycle"

@@ -60,7 +60,7 @@ type Service struct {
 	seed   maphash.Seed
 	todo   chan struct{} // there are jobs with a mass change that goes on in the background
 
-	planned   chan struct{}          // a sleep schedule was set
+	planned   chan struct{}          // sleep schedules may have been set
 	suspended atomic.Pointer[string] // why nothing is handed out, nil = it is
 	counts    counters
 }

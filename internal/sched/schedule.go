@@ -27,7 +27,7 @@ func (s *Service) SetSleepSchedule(ctx context.Context, workerID string, plan fa
 	if err != nil {
 		return err
 	}
-	err = s.store.Do(ctx, func(tx *store.Tx) error {
+	return s.store.Do(ctx, func(tx *store.Tx) error {
 		w, err := lockWorker(tx, workerID)
 		if err != nil {
 			return err
@@ -42,10 +42,6 @@ func (s *Service) SetSleepSchedule(ctx context.Context, workerID string, plan fa
 		}
 		return askScheduled(tx, w, times)
 	})
-	if err == nil {
-		s.lookAtSchedules()
-	}
-	return err
 }
 
 // askScheduled asks a worker for the status that its schedule says now.
@@ -96,8 +92,8 @@ func (s *Service) lookAtSchedules() {
 // watchSchedules follows the schedules: all of them at the start, because the zone may be another one than before, then
 // each at its edges.
 func (s *Service) watchSchedules(ctx context.Context) error {
-	maintenance := s.Bus.Subscribe(isMaintenance)
-	defer maintenance.Close()
+	changed := s.Bus.Subscribe(concernsSchedules)
+	defer changed.Close()
 	look := s.store.ActiveSleepSchedules
 	for {
 		nap := maxNap
@@ -118,13 +114,18 @@ func (s *Service) watchSchedules(ctx context.Context) error {
 		case <-timer.C:
 		case <-s.planned:
 			timer.Stop()
-		case <-maintenance.C:
+		case <-changed.C:
 			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
 		}
 	}
+}
+
+// concernsSchedules reports whether a schedule may be due earlier than was known, also one that was set through another Manager.
+func concernsSchedules(c farm.Change) bool {
+	return isMaintenance(c) || c.Kind == farm.ChangeSchedule || (c.Kind == farm.ChangeRefresh && c.JobID == "")
 }
 
 func (s *Service) dueSchedules(ctx context.Context) ([]string, error) {

@@ -90,6 +90,19 @@ func TestAHeldRequestIsAnsweredTheMomentTheWorkerShallSleep(t *testing.T) {
 	})
 }
 
+func TestAScheduleThatWasSetThroughAnotherManagerIsFollowedByTheMinute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t, bySchedule)
+		f.running()
+		w := f.worker()
+		synctest.Wait()
+		other := sched.New(f.store, f.opts) // it ends before the schedule begins
+		f.must(other.SetSleepSchedule(f.ctx(), w.id, farm.SleepSchedule{Active: true, Windows: []farm.SleepWindow{window("", "00:01", "02:00")}}))
+		passUntil(t, "2000-01-01 00:01")
+		w.obeys(farm.WorkerAsleep)
+	})
+}
+
 func TestAWorkerSleepsByEachOfItsWindowsAlsoAcrossMidnight(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFarm(t, bySchedule)

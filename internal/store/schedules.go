@@ -62,6 +62,7 @@ func (tx *Tx) SaveSleepSchedule(w *Worker, s SleepSchedule) error {
 	if err != nil {
 		return fmt.Errorf("storing a sleep schedule: %w", err)
 	}
+	tx.Changed(farm.Change{Kind: farm.ChangeSchedule, WorkerID: w.ID})
 	return tx.q.SaveSleepSchedule(tx.ctx, query.SaveSleepScheduleParams{
 		WorkerID: w.id, IsActive: s.Active, Windows: string(text), HeldStatus: string(s.Held), NextCheckAt: micros.Of(s.NextCheck),
 	})
