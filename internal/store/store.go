@@ -39,11 +39,13 @@ type Options struct {
 	// Beside opens a database that a Manager has open already, for a process that it started: the Manager keeps the lock, and
 	// a schema that is not ours is refused instead of being changed.
 	Beside bool
-	// OnCommit hears what each committed transaction changed, in the order of commits. It must not block.
+	// OnCommit hears what each committed transaction changed: on SQLite in the order of commits, on PostgreSQL in any order,
+	// and from several goroutines at once. It must not block.
 	OnCommit func([]farm.Change)
 	// OnRemote hears what other Managers committed to the same database, in the same way; nil = as OnCommit.
 	OnRemote func([]farm.Change)
-	// Wanted is asked whether changes of a kind should say what they are; nil = none. It must not block.
+	// Wanted is asked whether changes of a kind should say what they are; nil = none. It must not block. Only SQLite asks: on
+	// PostgreSQL they never do.
 	Wanted func(farm.ChangeKind) bool
 	// WALLimit is from which size on the write-ahead log is emptied, in bytes; 0 = 64 MiB.
 	WALLimit int64
@@ -224,9 +226,6 @@ func (s *Store) closePools() error {
 	}
 	return errors.Join(errs...)
 }
-
-// Ping reports whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { return wrap(s.read.PingContext(ctx)) }
 
 // Do runs fn in a transaction and returns after its commit. Small transactions of several callers share one commit.
 // fn may run more than once, so it must not keep what an earlier run did outside the transaction.

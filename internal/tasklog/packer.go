@@ -43,7 +43,7 @@ type Packer struct {
 	store *Store
 }
 
-// NewPacker makes a Packer of a Store. There must be one only.
+// NewPacker makes a Packer of a Store. A Manager has one.
 func NewPacker(store *Store, opts PackerOptions) *Packer {
 	if opts.Enter == nil {
 		opts.Enter = func() (func(), error) { return func() {}, nil }

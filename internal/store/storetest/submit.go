@@ -219,7 +219,6 @@ func findsNothing(f *Farm) {
 			f.t.Errorf("%s answers %d, %v", name, n, err)
 		}
 	}
-	f.must(f.Store.Ping(f.ctx))
 }
 
 func (f *Farm) inTx(fn func(*store.Tx) error) func() error {
