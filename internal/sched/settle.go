@@ -18,6 +18,7 @@ import (
 const (
 	sliceTasks   = 1000
 	callerSlices = 5
+	callerTime   = 100 * time.Millisecond // after which no further one is begun for a caller
 )
 
 // rest lets a job take the statuses that follow from its tasks. more means that a mass change is due, which has to be
@@ -68,8 +69,8 @@ func changedTo(status, reason string) string {
 
 // settle does the first slices of what is due for a job and leaves the rest to the background, also when it fails.
 func (s *Service) settle(ctx context.Context, jobID string) error {
-	after := 0
-	for range callerSlices {
+	after, begin := 0, time.Now()
+	for n := 0; n < callerSlices && time.Since(begin) < callerTime; n++ {
 		done, err := s.settleSlice(ctx, jobID, &after)
 		if err != nil {
 			s.settleLater()

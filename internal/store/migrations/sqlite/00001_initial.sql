@@ -168,7 +168,7 @@ CREATE TABLE tasks (
 );
 CREATE INDEX tasks_to_claim ON tasks (job_id, type, priority DESC, index_in_job) WHERE ready;
 CREATE UNIQUE INDEX tasks_one_per_slot ON tasks (worker_id, slot) WHERE status = 'active';
-CREATE INDEX tasks_by_worker ON tasks (worker_id);
+CREATE INDEX tasks_by_worker ON tasks (worker_id) WHERE worker_id IS NOT NULL;
 
 CREATE TABLE task_specs (
     task_id INTEGER PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
