@@ -26,15 +26,22 @@ type library struct {
 	tasks   map[string]farm.Task
 	workers map[string]farm.Worker
 	tags    map[string]farm.Tag
-	err     error
+	broken  func() error // nil = it works
+}
+
+func (l library) err() error {
+	if l.broken == nil {
+		return nil
+	}
+	return l.broken()
 }
 
 func read[T any](l library, from map[string]T, id string) (T, error) {
 	found, ok := from[id]
-	switch {
-	case l.err != nil:
-		return found, l.err
-	case !ok:
+	if err := l.err(); err != nil {
+		return found, err
+	}
+	if !ok {
 		return found, farm.ErrNotExist
 	}
 	return found, nil
@@ -47,7 +54,7 @@ func readAll[T any](l library, from map[string]T, ids []string) (map[string]T, e
 			found[id] = one
 		}
 	}
-	return found, l.err
+	return found, l.err()
 }
 
 func (l library) JobsByID(_ context.Context, ids []string) (map[string]farm.Job, error) {
@@ -245,18 +252,24 @@ func TestWhatCannotBeReadIsReadAgainOrLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start, bus := time.Now(), &event.Bus{}
-		l := &library{jobs: map[string]farm.Job{"j": {ID: "j", Status: farm.JobPaused}}, err: farm.ErrBusy}
+		var now error
+		end := start.Add(1500 * time.Millisecond) // of the time in which the database is away
+		l := library{jobs: map[string]farm.Job{"j": {ID: "j", Status: farm.JobPaused}}, broken: func() error {
+			if time.Now().Before(end) {
+				return farm.ErrBusy
+			}
+			return now
+		}}
 		f := attach(bus, l)
-		time.AfterFunc(1500*time.Millisecond, func() { l.err = nil })
 		bus.Publish([]farm.Change{{Kind: farm.ChangeJob, JobID: "j"}, {Kind: farm.ChangeTask, JobID: "j", TaskID: "gone"}})
 		compare(t, []told{{Name: "/jobs", ID: "j", From: "paused", To: "paused", After: 2 * time.Second}}, next(t, f, start))
 		for _, err := range []error{farm.ErrBusy, errors.New("nobody can read this")} {
-			l.err = err
+			now = err
 			bus.Publish([]farm.Change{{Kind: farm.ChangeJob, JobID: "j"}, {Kind: farm.ChangeWorker, WorkerID: "w"}})
 			if batch, lost, err := f.Next(t.Context()); !lost || err != nil || len(batch) > 0 {
-				t.Errorf("%v: %v, lost %v, %v", l.err, batch, lost, err)
+				t.Errorf("%v: %v, lost %v, %v", now, batch, lost, err)
 			}
-			l.err = nil
+			now = nil
 			time.Sleep(time.Second)
 			bus.Publish([]farm.Change{job("j", farm.JobPaused, farm.JobQueued)})
 			if batch := next(t, f, start); len(batch) != 1 {
