@@ -27,7 +27,11 @@ func TestClientsOfFlamenco3GetAlongWithAMaintenance(t *testing.T) {
 	w.send("GET", "/maintenance", nil).is(200).has("on", false).has("kept", true).lacks("since")
 	w.send("PUT", "/maintenance", object{"on": true}).is(403)
 	w.send("PUT", "/maintenance", object{"on": "yes"}, admin).is(400)
-	w.send("PUT", "/maintenance", object{"on": true, "reason": "a new disk"}, admin).is(200).has("on", true).has("managers.0.epoch", 1)
+	w.send("PUT", "/maintenance", object{"on": true, "reason": "a new disk"}, admin).is(200).has("on", true)
+	w.eventually("the Manager keeps it: nothing is under way any more", func() bool {
+		return strings.Contains(string(w.send("GET", "/maintenance", nil).is(200).text), `"kept":true`)
+	})
+	w.send("GET", "/maintenance", nil).is(200).has("managers.0.epoch", 1)
 
 	// The busy Worker ends its task, signs off, comes back, and gets nothing, as the idle one.
 	w.send("POST", "/worker/task/"+task, object{"taskStatus": "active", "activity": "on it", "log": "hello\n"}, busy.auth).is(204)
