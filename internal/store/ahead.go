@@ -66,26 +66,20 @@ func (tx *Tx) lookAhead(a Ahead) error {
 		return nil
 	}
 	k := &known{}
-	b := tx.pg.batch
-	if b != nil {
-		k = b.known(a)
-	}
 	var questions []question
 	ask := func(statement string, row func(scan func(...any) error) error, args ...any) {
 		questions = append(questions, question{statement, args, row})
 	}
-	if a.WorkerID != "" && b == nil {
+	if a.WorkerID != "" {
 		ask(lockWorkerRow, one(&k.worker), a.WorkerID)
 	}
-	if a.TaskID != "" && b == nil {
+	if a.TaskID != "" {
 		var found bool
 		questions = append(questions, tx.pg.locking(lockJobOfTask, &found, a.TaskID))
+		ask(taskRowOfUUID, one(&k.task), a.TaskID)
 		ask(jobRowOfTask, one(&k.job), a.TaskID)
 	}
-	if a.TaskID != "" && k.task == nil {
-		ask(taskRowOfUUID, one(&k.task), a.TaskID)
-	}
-	if a.Claim && b == nil {
+	if a.Claim {
 		k.slot, k.walked = new(int64), true
 		ask(slotOfWorker, func(scan func(...any) error) error { return scan(k.slot) }, a.WorkerID, a.Slot)
 		ask(walkOfWorker, func(scan func(...any) error) error {
@@ -96,11 +90,7 @@ func (tx *Tx) lookAhead(a Ahead) error {
 		}, a.WorkerID, firstRow.priority, firstRow.job, firstRow.taskType, walkRows)
 	}
 	tx.pg.ahead = k
-	err := tx.pg.pipe.ask(tx.ctx, questions)
-	if err == nil && b != nil && k.task != nil {
-		_, err = b.enter(tx.pg, k.task.Task.JobID)
-	}
-	return err
+	return tx.pg.pipe.ask(tx.ctx, questions)
 }
 
 // one is what to do with the one row of a question: it goes into a struct of its own.

@@ -144,7 +144,7 @@ func (l *lanes) runOne(m *member) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), shortTransaction)
 	defer cancel()
 	m.err = l.once(ctx, m.ahead, m.fn, true)
-	if m.alone = isRetryable(m.err) || isAway(m.err) && !errors.Is(m.err, errUnknown); m.alone {
+	if m.alone = mayRunAgain(m.err); m.alone {
 		l.usage.retries.Add(1)
 	} else if m.err != nil {
 		l.usage.undone.Add(1)
@@ -321,7 +321,7 @@ func (b *batch) runMember(ctx context.Context, m *member) error {
 		pg: &pgTx{pipe: b.pipe, batch: b, jobs: map[string]*Job{}},
 	}
 	undo := b.pipe.mark()
-	err := m.tx.lookAhead(m.ahead)
+	err := b.lookAhead(m.tx, m.ahead)
 	if err == nil {
 		err = callSafely(m.fn, m.tx)
 	}
@@ -394,12 +394,22 @@ func (b *batch) enter(tx *pgTx, id int64) (found bool, err error) {
 	return true, nil
 }
 
-// known is what the batch knows ahead for a member.
-func (b *batch) known(a Ahead) *known {
+// lookAhead is Tx.lookAhead for a member: what is locked is known, but for a task that a member before changed.
+func (b *batch) lookAhead(tx *Tx, a Ahead) error {
 	k := &known{worker: b.workers[a.WorkerID], task: b.tasks[a.TaskID]}
+	tx.pg.ahead = k
 	if a.Claim {
 		slot := b.slots[heldSlot{a.WorkerID, a.Slot}]
 		k.slot, k.walk, k.walked = &slot, slices.Clone(b.walks[a.WorkerID]), true
 	}
-	return k
+	if a.TaskID != "" && k.task == nil {
+		if err := b.pipe.ask(tx.ctx, []question{{taskRowOfUUID, []any{a.TaskID}, one(&k.task)}}); err != nil {
+			return err
+		}
+	}
+	if k.task == nil {
+		return nil
+	}
+	_, err := b.enter(tx.pg, k.task.Task.JobID)
+	return err
 }

@@ -34,8 +34,9 @@ const (
 const insertEventPostgres = `INSERT INTO events (xid, created_at, origin, number, changes)
 VALUES (CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), $1, $2, $3, $4)`
 
-// lanes writes to PostgreSQL: each call is a transaction of its own. What the database ends in favour of another
-// transaction is run again, and so is what was cut off before its end was known, once it is sure that it was not committed.
+// lanes writes to PostgreSQL: each call is a transaction of its own, or shares one with others (batch). What the database ends
+// in favour of another transaction is run again, and so is what was cut off before its end was known, once it is sure that it
+// was not committed.
 type lanes struct {
 	db       *sql.DB
 	clock    *clock
@@ -95,8 +96,7 @@ func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c comp
 		running, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 		err := l.once(running, a, fn, false)
 		cancel()
-		again := isRetryable(err) || (isAway(err) && !errors.Is(err, errUnknown))
-		if err == nil || !again || time.Since(start) > l.patience {
+		if !mayRunAgain(err) || time.Since(start) > l.patience {
 			if err != nil {
 				l.usage.undone.Add(1)
 			}
@@ -107,6 +107,11 @@ func (l *lanes) doAhead(ctx context.Context, a Ahead, fn func(*Tx) error, c comp
 			return err
 		}
 	}
+}
+
+// mayRunAgain reports whether a transaction that ended with err did nothing, and may succeed the next time.
+func mayRunAgain(err error) bool {
+	return isRetryable(err) || (isAway(err) && !errors.Is(err, errUnknown))
 }
 
 // errUnknown is the end of a transaction of which nobody can tell any more whether it was committed.

@@ -146,16 +146,15 @@ func (s *Store) openPostgres(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	s.events = newFollower(opts, s)
+	if s.keep, err = openPostgres(opts, keeper); err != nil {
+		return err
+	}
 	writer := &lanes{
 		db: s.write, clock: s.clock, origin: s.events.origin, patience: opts.BusyTimeout, onCommit: opts.OnCommit, notify: s.events.committed,
 		observe: opts.Observe, usage: &s.usage,
 	}
 	writer.start()
-	s.writer = writer
-	if s.keep, err = openPostgres(opts, keeper); err != nil {
-		return err
-	}
-	s.apart = writer.on(s.keep)
+	s.writer, s.apart = writer, writer.on(s.keep)
 	return nil
 }
 
