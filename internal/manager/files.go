@@ -73,17 +73,13 @@ func (p places) files() blob.Store {
 
 // taskLogs are kept there too.
 func (p places) taskLogs(cfg config.Config) (*tasklog.Store, error) {
-	several := store.IsPostgres(cfg.Database) // there may be
-	folder, maxSize := cfg.LocalStorage, int64(cfg.TaskLogs.MaxSize)
-	switch {
-	case p.bucket != nil && several:
-		return tasklog.NewSharedObjects(p.bucket, folder, maxSize)
-	case p.bucket != nil:
-		return tasklog.NewObjects(p.bucket, folder, maxSize)
-	case several:
-		return tasklog.NewShared(folder, maxSize)
+	o := tasklog.Options{
+		Folder: cfg.LocalStorage, MaxSize: int64(cfg.TaskLogs.MaxSize), Shared: store.IsPostgres(cfg.Database), // then there may be several
 	}
-	return tasklog.New(folder, maxSize)
+	if p.bucket != nil {
+		o.Blobs = p.bucket
+	}
+	return tasklog.New(o)
 }
 
 // halfWritten is how long a file may be in the making.

@@ -80,7 +80,7 @@ func TestTwoManagersHandNothingOutOnceOneOfThemBeganAMaintenance(t *testing.T) {
 
 func oneOfTwoBegins(t *testing.T, db, other *store.Store) {
 	t.Helper()
-	logs, err := tasklog.New(filepath.Join(t.TempDir(), "logs"), 0)
+	logs, err := tasklog.New(tasklog.Options{Folder: filepath.Join(t.TempDir(), "logs")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestWhatAnotherManagerAddedToALogThatWasCutIsTold(t *testing.T) {
 	t.Parallel()
-	logs, err := tasklog.New(t.TempDir(), 4_000)
+	logs, err := tasklog.New(tasklog.Options{Folder: t.TempDir(), MaxSize: 4_000})
 	if err != nil {
 		t.Fatal(err)
 	}

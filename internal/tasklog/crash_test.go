@@ -164,7 +164,7 @@ func live(t *testing.T, b *breaking) {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "storage")
 	open := func() *tasklog.Store {
-		store, err := tasklog.New(folder, historyLimit)
+		store, err := tasklog.New(tasklog.Options{Folder: folder, MaxSize: historyLimit})
 		if err != nil {
 			t.Fatal(err)
 		}

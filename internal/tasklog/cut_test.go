@@ -18,7 +18,7 @@ var note = regexp.MustCompile(`\n\[Flamenco left out (\d{19}) bytes here, the lo
 func limited(t *testing.T, limit int64) (*tasklog.Store, string) {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "storage")
-	store, err := tasklog.New(folder, limit)
+	store, err := tasklog.New(tasklog.Options{Folder: folder, MaxSize: limit})
 	if err != nil {
 		t.Fatal(err)
 	}

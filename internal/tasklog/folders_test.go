@@ -15,7 +15,7 @@ import (
 func TestALogIsWrittenAfterAnotherProcessRemovedTheFolderOfItsJob(t *testing.T) {
 	t.Parallel()
 	at := t.TempDir()
-	store, err := tasklog.New(at, 0)
+	store, err := tasklog.New(tasklog.Options{Folder: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestALogIsWrittenAfterAnotherProcessRemovedTheFolderOfItsJob(t *testing.T) 
 func TestMoreLogsThanAreKeptOpenAreAllWritten(t *testing.T) {
 	t.Parallel()
 	at := t.TempDir()
-	store, err := tasklog.New(at, 0)
+	store, err := tasklog.New(tasklog.Options{Folder: at})
 	if err != nil {
 		t.Fatal(err)
 	}

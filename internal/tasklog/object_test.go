@@ -33,7 +33,7 @@ func blobsIn(t *testing.T) *file.Store {
 
 func openObjects(t *testing.T, blobs blob.Store, maxSize int64) *tasklog.Store {
 	t.Helper()
-	store, err := tasklog.NewObjects(blobs, t.TempDir(), maxSize)
+	store, err := tasklog.New(tasklog.Options{Blobs: blobs, Folder: t.TempDir(), MaxSize: maxSize})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestLogsInFiles(t *testing.T) {
 		folder := filepath.Join(t.TempDir(), "storage")
 		return func(t *testing.T, maxSize int64) *tasklog.Store {
 			t.Helper()
-			store, err := tasklog.New(folder, maxSize)
+			store, err := tasklog.New(tasklog.Options{Folder: folder, MaxSize: maxSize})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,13 +254,13 @@ func TestManagersWriteALogTogether(t *testing.T) {
 func TestLogsFromBeforeAreReadToo(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "storage")
-	before, err := tasklog.New(folder, 0)
+	before, err := tasklog.New(tasklog.Options{Folder: folder})
 	if err != nil {
 		t.Fatal(err)
 	}
 	add(t, before, 1, "in a file\n")
 	before.Close()
-	s, err := tasklog.NewObjects(blobsIn(t), folder, 0)
+	s, err := tasklog.New(tasklog.Options{Blobs: blobsIn(t), Folder: folder})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestALogThatWasBegunInAFileGoesOnThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := filepath.Join(t.TempDir(), "storage")
-			before, err := tasklog.New(folder, 0)
+			before, err := tasklog.New(tasklog.Options{Folder: folder})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -309,7 +309,7 @@ func TestALogThatWasBegunInAFileGoesOnThere(t *testing.T) {
 			}
 			before.Close()
 			blobs := &countingBlobs{Store: blobsIn(t)}
-			s, err := tasklog.NewObjects(blobs, folder, 0)
+			s, err := tasklog.New(tasklog.Options{Blobs: blobs, Folder: folder})
 			if err != nil {
 				t.Fatal(err)
 			}

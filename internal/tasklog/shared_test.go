@@ -20,7 +20,7 @@ func TestManagersThatShareAFolderDoNotDisturbEachOther(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "storage")
 	stores := make([]*tasklog.Store, 3)
 	for i := range stores {
-		store, err := tasklog.NewShared(folder, 0)
+		store, err := tasklog.New(tasklog.Options{Folder: folder, Shared: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,16 +73,18 @@ func TestManagersThatShareAFolderDoNotDisturbEachOther(t *testing.T) {
 func TestAManagerThatIsFrozenWithItsLocksHoldsUpNobodyForLong(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T, string) (*tasklog.Store, error){
-		"logs in files": func(_ *testing.T, folder string) (*tasklog.Store, error) { return tasklog.NewShared(folder, 0) },
+		"logs in files": func(_ *testing.T, folder string) (*tasklog.Store, error) {
+			return tasklog.New(tasklog.Options{Folder: folder, Shared: true})
+		},
 		"logs in files from before": func(t *testing.T, folder string) (*tasklog.Store, error) {
-			return tasklog.NewSharedObjects(blobsIn(t), folder, 0)
+			return tasklog.New(tasklog.Options{Blobs: blobsIn(t), Folder: folder, Shared: true})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				folder := filepath.Join(t.TempDir(), "storage")
-				frozen, err := tasklog.NewShared(folder, 0)
+				frozen, err := tasklog.New(tasklog.Options{Folder: folder, Shared: true})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -70,56 +70,34 @@ func newCodec() (codec, error) {
 	return codec{encoder: encoder, decoder: decoder}, nil
 }
 
-// New keeps logs in files below a folder, which it makes if it is missing. A log that is longer than maxSize bytes loses its
-// middle; 0 = the default. Close frees the Store.
-func New(folder string, maxSize int64) (*Store, error) {
-	s, err := newStore(maxSize)
-	if err != nil {
-		return nil, err
-	}
-	if s.place, err = s.files(folder); err != nil {
-		return nil, errors.Join(err, s.closeCodec())
-	}
-	return s, nil
+// Options is where a Store keeps its logs.
+type Options struct {
+	// Folder is where files are, which is made if it is missing.
+	Folder string
+	// Blobs keeps logs as objects instead, which any number of Managers may write and read at once; nil = in files. Logs that are
+	// in files from before are read as well, and compressed in time.
+	Blobs blob.Store
+	// Shared says that several Managers may use the folder at once, on the same machine or over a network file system. One that
+	// does not know locks is an error then.
+	Shared bool
+	// MaxSize is from how many bytes on a log loses its middle; 0 = the default.
+	MaxSize int64
 }
 
-// NewShared is New for a folder into which several Managers write at once, on the same machine or over a network file system
-// that knows locks. One that does not is an error.
-func NewShared(folder string, maxSize int64) (*Store, error) {
-	s, err := newStore(maxSize)
+// New opens the logs. Close frees the Store.
+func New(o Options) (*Store, error) {
+	s, err := newStore(o.MaxSize)
 	if err != nil {
 		return nil, err
 	}
-	if s.place, err = s.sharedFiles(folder); err != nil {
-		return nil, errors.Join(err, s.closeCodec())
-	}
-	return s, nil
-}
-
-// NewSharedObjects is NewObjects for a folder that several Managers may share, as NewShared.
-func NewSharedObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
-	s, err := newStore(maxSize)
+	inFiles, err := s.files(o.Folder, o.Shared)
 	if err != nil {
-		return nil, err
-	}
-	if s.older, err = s.sharedFiles(folder); err != nil {
 		return nil, errors.Join(err, s.closeCodec())
 	}
-	s.place = newObjects(blobs, s.codec, s.maxSize, s.heard, s.finished)
-	return s, nil
-}
-
-// NewObjects keeps logs as objects, which any number of Managers may write and read at once. Logs that are in files below a
-// folder, from before, are read as well and compressed in time; no other Manager may use these.
-func NewObjects(blobs blob.Store, folder string, maxSize int64) (*Store, error) {
-	s, err := newStore(maxSize)
-	if err != nil {
-		return nil, err
+	s.place = inFiles
+	if o.Blobs != nil {
+		s.place, s.older = newObjects(o.Blobs, s.codec, s.maxSize, s.heard, s.finished), inFiles
 	}
-	if s.older, err = s.files(folder); err != nil {
-		return nil, errors.Join(err, s.closeCodec())
-	}
-	s.place = newObjects(blobs, s.codec, s.maxSize, s.heard, s.finished)
 	return s, nil
 }
 
@@ -131,14 +109,10 @@ func newStore(maxSize int64) (*Store, error) {
 	return &Store{codec: codec, maxSize: maxSize, queue: newQueue(), hear: func(farm.LogID, string) {}}, err
 }
 
-func (s *Store) files(folder string) (*files, error) {
-	return newFiles(folder, s.maxSize, s.codec, s.heard, s.finished)
-}
-
-func (s *Store) sharedFiles(folder string) (*files, error) {
-	f, err := s.files(folder)
-	if err != nil {
-		return nil, err
+func (s *Store) files(folder string, several bool) (*files, error) {
+	f, err := newFiles(folder, s.maxSize, s.codec, s.heard, s.finished)
+	if err != nil || !several {
+		return f, err
 	}
 	if f.others, err = newShared(f.root.top); err != nil {
 		return nil, errors.Join(err, f.root.Close())

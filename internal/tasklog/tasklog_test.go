@@ -31,7 +31,7 @@ func attempt(generation int64) farm.LogID {
 func setup(t *testing.T) (*tasklog.Store, string) {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "storage")
-	store, err := tasklog.New(folder, 0)
+	store, err := tasklog.New(tasklog.Options{Folder: folder})
 	if err != nil {
 		t.Fatal(err)
 	}

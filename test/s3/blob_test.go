@@ -36,7 +36,7 @@ func TestTaskLogsInABucket(t *testing.T) {
 		blobs := newStore(t)
 		return func(t *testing.T, maxSize int64) *tasklog.Store {
 			t.Helper()
-			store, err := tasklog.NewObjects(blobs, t.TempDir(), maxSize)
+			store, err := tasklog.New(tasklog.Options{Blobs: blobs, Folder: t.TempDir(), MaxSize: maxSize})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,7 +73,7 @@ func newManagers(t *testing.T, n int, jobType string, lease time.Duration, plan 
 	}
 	writeFile(t, filepath.Join(dir, "scripts", "test.js"), jobType)
 	var err error
-	m.logs, err = tasklog.New(filepath.Join(dir, "local"), 0)
+	m.logs, err = tasklog.New(tasklog.Options{Folder: filepath.Join(dir, "local")})
 	must(err)
 	t.Cleanup(func() { _ = m.logs.Close() })
 	m.files, err = os.OpenRoot(filepath.Join(dir, "local"))

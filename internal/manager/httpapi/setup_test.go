@@ -117,7 +117,7 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 		}
 	}
 
-	logs, err := tasklog.New(s.storage, 0)
+	logs, err := tasklog.New(tasklog.Options{Folder: s.storage})
 	must(err)
 	t.Cleanup(func() { logs.Close() })
 	files, err := os.OpenRoot(s.storage)
