@@ -42,8 +42,7 @@ type known struct {
 const (
 	lockWorkerRow = `SELECT * FROM workers WHERE uuid = $1 AND deleted_at = 0` + forUpdate
 
-	taskColumns = `SELECT t.*, j.uuid, COALESCE(w.uuid, ''), COALESCE(w.name, ''),
-    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id)`
+	taskColumns   = `SELECT t.*, j.uuid, COALESCE(w.uuid, ''), COALESCE(w.name, '')`
 	taskTables    = ` FROM tasks t JOIN jobs j ON j.id = t.job_id LEFT JOIN workers w ON w.id = t.worker_id`
 	taskRowWhere  = taskColumns + taskTables + ` WHERE `
 	taskRowOfUUID = taskRowWhere + `t.uuid = $1`

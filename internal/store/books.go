@@ -48,6 +48,10 @@ LEFT JOIN (SELECT d.task_id, count(*) AS n FROM task_dependencies d JOIN tasks p
     WHERE p.status <> 'completed' GROUP BY d.task_id) o ON o.task_id = t.id
 WHERE t.open_deps <> COALESCE(o.n, 0)`},
 
+	{"a task knows whether others depend on it", `
+SELECT 'task ' || t.uuid || ' is wrong about what depends on it' FROM tasks t
+WHERE t.has_dependants <> EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id)`},
+
 	{"a task is ready when it waits and nothing is open before it", `
 SELECT 'task ' || uuid || ' is ' || status || ' with ' || open_deps || ' open dependencies' FROM tasks
 WHERE ready <> (status IN ('queued', 'soft-failed') AND open_deps = 0)`},

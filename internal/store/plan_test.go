@@ -97,12 +97,7 @@ func statements(t *testing.T) map[string]string {
 
 func plan(t *testing.T, s *Store, name, text string) (steps []string) {
 	t.Helper()
-	n := 0
-	for _, m := range regexp.MustCompile(`\$(\d+)`).FindAllStringSubmatch(text, -1) {
-		i, _ := strconv.Atoi(m[1])
-		n = max(n, i)
-	}
-	rows, err := s.read.Query("EXPLAIN QUERY PLAN "+text, make([]any, n)...)
+	rows, err := s.read.Query("EXPLAIN QUERY PLAN "+text, make([]any, parameters(text))...)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -119,4 +114,13 @@ func plan(t *testing.T, s *Store, name, text string) (steps []string) {
 		t.Fatal(rows.Err())
 	}
 	return steps
+}
+
+// parameters is how many a statement has.
+func parameters(text string) (n int) {
+	for _, m := range regexp.MustCompile(`\$(\d+)`).FindAllStringSubmatch(text, -1) {
+		i, _ := strconv.Atoi(m[1])
+		n = max(n, i)
+	}
+	return n
 }

@@ -126,9 +126,10 @@ type taskRow struct {
 
 // insertTaskRows writes tasks, commands and dependencies with several rows a statement, and returns the ids of the rows.
 func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
-	rows := newBulk(tx, `tasks (uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, worker_id,
+	rows := newBulk(tx, `tasks (uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, has_dependants, worker_id,
         slot, assignment, generation, on_disconnect, last_sequence, log_size, steps_completed, steps_total, lost, created_at,
-        updated_at, touched_at, revision)`, 24)
+        updated_at, touched_at, revision)`, 25)
+	needed := dependants(tasks)
 	for i, t := range tasks {
 		if t.ID == "" {
 			t.ID = uuid.NewString()
@@ -136,7 +137,7 @@ func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
 		if t.OnDisconnect == "" {
 			t.OnDisconnect = farm.DefaultOnDisconnect(t.Type)
 		}
-		err := rows.add(t.ID, job, i+1, t.Name, t.Type, string(t.status), t.Priority, t.activity, t.open, t.ready, t.worker, 0,
+		err := rows.add(t.ID, job, i+1, t.Name, t.Type, string(t.status), t.Priority, t.activity, t.open, t.ready, needed[i], t.worker, 0,
 			t.assignment, t.generation, string(t.OnDisconnect), 0, t.logSize, t.stepsCompleted, t.stepsTotal, 0, t.created, t.updated, t.touched, 1)
 		if err != nil {
 			return nil, err
@@ -166,6 +167,17 @@ func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
 		}
 	}
 	return ids, errors.Join(specs.flush(), deps.flush())
+}
+
+// dependants says which tasks others depend on.
+func dependants(tasks []taskRow) []bool {
+	needed := make([]bool, len(tasks))
+	for _, t := range tasks {
+		for _, d := range t.Dependencies {
+			needed[d] = true
+		}
+	}
+	return needed
 }
 
 // taskIDs lists the row ids of the tasks of a job by their index.

@@ -37,7 +37,7 @@ var exported = []tableSpec{
 	{
 		"tasks", "id",
 		"id uuid:uuid job_id index_in_job name:text type:text status:text priority activity:text open_deps ready:bool " +
-			"worker_id? slot assignment:text generation on_disconnect:text last_sequence log_size steps_completed steps_total " +
+			"has_dependants:bool worker_id? slot assignment:text generation on_disconnect:text last_sequence log_size steps_completed steps_total " +
 			"lost created_at updated_at touched_at revision",
 	},
 	{"task_specs", "task_id", "task_id commands:json"},

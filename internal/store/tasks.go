@@ -101,7 +101,7 @@ func txTask(row query.LockTaskRow) *Task {
 		Assignment: t.Assignment, Generation: t.Generation, OnDisconnect: farm.OnDisconnect(t.OnDisconnect),
 		LastSequence: t.LastSequence, LogSize: t.LogSize, StepsCompleted: int(t.StepsCompleted),
 		StepsTotal: int(t.StepsTotal), Lost: int(t.Lost), Touched: t.TouchedAt.Time, Revision: t.Revision,
-		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps, hasDependants: row.HasDependants,
+		id: t.ID, worker: t.WorkerID.Int64, slot: t.Slot, openDeps: t.OpenDeps, hasDependants: t.HasDependants,
 		first: farm.TaskStatus(t.Status),
 	}
 	task.stored = task.toStore(t.Ready)

@@ -196,6 +196,7 @@ type Task struct {
 	Activity       string
 	OpenDeps       int64
 	Ready          bool
+	HasDependants  bool
 	WorkerID       sql.NullInt64
 	Slot           int64
 	Assignment     string

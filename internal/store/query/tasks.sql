@@ -1,15 +1,13 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
 -- name: LockTask :one
-SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
-    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
+SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = @uuid;
 
 -- name: LockTaskByID :one
-SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
-    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
+SELECT sqlc.embed(t), j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.id = @id;

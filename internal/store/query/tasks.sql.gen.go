@@ -507,19 +507,17 @@ func (q *Queries) InsertFailure(ctx context.Context, arg InsertFailureParams) er
 
 const lockTask = `-- name: LockTask :one
 
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
-    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.has_dependants, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = $1
 `
 
 type LockTaskRow struct {
-	Task          Task
-	JobUuid       string
-	WorkerUuid    string
-	WorkerName    string
-	HasDependants bool
+	Task       Task
+	JobUuid    string
+	WorkerUuid string
+	WorkerName string
 }
 
 // SPDX-License-Identifier: GPL-3.0-or-later
@@ -538,6 +536,7 @@ func (q *Queries) LockTask(ctx context.Context, uuid string) (LockTaskRow, error
 		&i.Task.Activity,
 		&i.Task.OpenDeps,
 		&i.Task.Ready,
+		&i.Task.HasDependants,
 		&i.Task.WorkerID,
 		&i.Task.Slot,
 		&i.Task.Assignment,
@@ -555,25 +554,22 @@ func (q *Queries) LockTask(ctx context.Context, uuid string) (LockTaskRow, error
 		&i.JobUuid,
 		&i.WorkerUuid,
 		&i.WorkerName,
-		&i.HasDependants,
 	)
 	return i, err
 }
 
 const lockTaskByID = `-- name: LockTaskByID :one
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
-    EXISTS (SELECT 1 FROM task_dependencies d WHERE d.dependency_id = t.id) AS has_dependants
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.has_dependants, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name
 FROM tasks t JOIN jobs j ON j.id = t.job_id
 LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.id = $1
 `
 
 type LockTaskByIDRow struct {
-	Task          Task
-	JobUuid       string
-	WorkerUuid    string
-	WorkerName    string
-	HasDependants bool
+	Task       Task
+	JobUuid    string
+	WorkerUuid string
+	WorkerName string
 }
 
 func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, error) {
@@ -591,6 +587,7 @@ func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, 
 		&i.Task.Activity,
 		&i.Task.OpenDeps,
 		&i.Task.Ready,
+		&i.Task.HasDependants,
 		&i.Task.WorkerID,
 		&i.Task.Slot,
 		&i.Task.Assignment,
@@ -608,7 +605,6 @@ func (q *Queries) LockTaskByID(ctx context.Context, id int64) (LockTaskByIDRow, 
 		&i.JobUuid,
 		&i.WorkerUuid,
 		&i.WorkerName,
-		&i.HasDependants,
 	)
 	return i, err
 }
@@ -760,7 +756,7 @@ func (q *Queries) StartAttemptStep(ctx context.Context, arg StartAttemptStepPara
 }
 
 const taskByUUID = `-- name: TaskByUUID :one
-SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
+SELECT t.id, t.uuid, t.job_id, t.index_in_job, t.name, t.type, t.status, t.priority, t.activity, t.open_deps, t.ready, t.has_dependants, t.worker_id, t.slot, t.assignment, t.generation, t.on_disconnect, t.last_sequence, t.log_size, t.steps_completed, t.steps_total, t.lost, t.created_at, t.updated_at, t.touched_at, t.revision, j.uuid AS job_uuid, COALESCE(w.uuid, '') AS worker_uuid, COALESCE(w.name, '') AS worker_name,
     COALESCE(w.address, '') AS worker_address
 FROM tasks t JOIN jobs j ON j.id = t.job_id LEFT JOIN workers w ON w.id = t.worker_id
 WHERE t.uuid = $1
@@ -789,6 +785,7 @@ func (q *Queries) TaskByUUID(ctx context.Context, uuid string) (TaskByUUIDRow, e
 		&i.Task.Activity,
 		&i.Task.OpenDeps,
 		&i.Task.Ready,
+		&i.Task.HasDependants,
 		&i.Task.WorkerID,
 		&i.Task.Slot,
 		&i.Task.Assignment,

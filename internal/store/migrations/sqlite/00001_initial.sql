@@ -150,6 +150,7 @@ CREATE TABLE tasks (
     activity TEXT NOT NULL,
     open_deps BIGINT NOT NULL,
     ready BOOLEAN NOT NULL,
+    has_dependants BOOLEAN NOT NULL, -- other tasks depend on it
     worker_id BIGINT REFERENCES workers (id) ON DELETE SET NULL,
     slot BIGINT NOT NULL,
     assignment TEXT NOT NULL,
