@@ -116,40 +116,58 @@ func (s *files) exists(name string) (bool, error) {
 	return info.Mode().IsRegular(), nil
 }
 
-// anyOf is whether a log is there, as text or compressed.
-func (s *files) anyOf(name string) (bool, error) {
-	there, err := s.exists(name)
-	if there || err != nil {
-		return there, err
+// form is how a log is on the disk.
+type form int
+
+const (
+	absent form = iota
+	asText
+	packed // and not as text too, which counts more
+)
+
+func (s *files) form(name string) (form, error) {
+	if there, err := s.exists(name); there || err != nil {
+		return asText, err
 	}
-	return s.exists(name + packedSuffix)
+	if there, err := s.exists(name + packedSuffix); there || err != nil {
+		return packed, err
+	}
+	return absent, nil
 }
 
 // place is where the log of an attempt is, whether or not it is there. One that is newer than the newest has no place yet,
 // and is said not to exist.
-func (s *files) place(id farm.LogID) (string, error) {
+func (s *files) place(id farm.LogID) (string, form, error) {
 	newest, err := s.newest(id)
 	if err != nil {
-		return "", err
+		return "", absent, err
 	}
-	name := Path(id.JobID, id.TaskID)
+	return s.placeOf(id, newest)
+}
+
+// placeOf is place for one who knows which attempt is the newest.
+func (s *files) placeOf(id farm.LogID, newest int64) (name string, found form, err error) {
+	name = Path(id.JobID, id.TaskID)
 	switch {
 	case id.Generation == Newest:
 	case max(id.Generation, 1) > newest:
-		return "", fmt.Errorf("tasklog: attempt %d of task %s: %w", id.Generation, id.TaskID, farm.ErrNotExist)
+		return "", absent, fmt.Errorf("tasklog: attempt %d of task %s: %w", id.Generation, id.TaskID, farm.ErrNotExist)
 	case max(id.Generation, 1) < newest:
 		id.Generation = max(id.Generation, 1)
-		return attemptPath(id), nil
+		name = attemptPath(id)
+		found, err = s.form(name)
+		return name, found, err
 	}
 	// A crash between the two steps of a rotation leaves the newest log under the name of an earlier one.
-	if there, err := s.anyOf(name); there || err != nil {
-		return name, err
+	if found, err = s.form(name); found != absent || err != nil {
+		return name, found, err
 	}
 	id.Generation = newest
-	if there, err := s.anyOf(attemptPath(id)); there || err != nil {
-		return attemptPath(id), err
+	earlier := attemptPath(id)
+	if found, err = s.form(earlier); found != absent || err != nil {
+		return earlier, found, err
 	}
-	return name, nil
+	return name, absent, nil
 }
 
 // has is whether the log of an attempt was begun.
@@ -166,12 +184,9 @@ func (s *files) has(id farm.LogID) (bool, error) {
 		return false, err
 	}
 	defer unlock()
-	name, err := s.place(id)
+	_, found, err := s.place(id)
 	if farm.IsNotExist(err) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	return s.anyOf(name)
+	return found != absent, err
 }

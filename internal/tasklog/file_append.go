@@ -80,12 +80,14 @@ func (s *files) closeUnused(since time.Time) { s.logs.closeUnused(since) }
 
 // openLog opens the log of an attempt, as text and under the name it has now.
 func (s *files) openLog(id farm.LogID) (*openLog, error) {
-	name, err := s.rotate(id)
+	name, found, err := s.rotate(id)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.unpackFor(name, id); err != nil {
-		return nil, err
+	if found == packed {
+		if err := s.unpackFor(name, id); err != nil {
+			return nil, err
+		}
 	}
 	f, err := s.openForChange(name, id.JobID)
 	if err != nil {
@@ -108,24 +110,24 @@ func (s *files) openForChange(name, jobID string) (*os.File, error) {
 // rotate makes room for the log of an attempt that is newer than all that logged before, and returns where the log of the
 // attempt is. Whatever step it ends at, by a crash or an error, the next call goes on from there: as long as the newest
 // log is under either of its names, place finds it.
-func (s *files) rotate(id farm.LogID) (string, error) {
+func (s *files) rotate(id farm.LogID) (string, form, error) {
 	newest, err := s.newest(id)
 	if err != nil {
-		return "", err
+		return "", absent, err
 	}
 	if max(id.Generation, 1) <= newest {
-		return s.place(id)
+		return s.placeOf(id, newest)
 	}
 	name := Path(id.JobID, id.TaskID)
 	earlier := attemptPath(farm.LogID{JobID: id.JobID, TaskID: id.TaskID, Generation: newest})
 	if err := s.renameLog(name, earlier); err != nil {
-		return "", err
+		return "", absent, err
 	}
 	if err := s.writeMarker(id); err != nil {
-		return "", err
+		return "", absent, err
 	}
 	s.finished(logFile{name: earlier, id: id})
-	return name, nil
+	return name, absent, nil
 }
 
 // renameLog gives a log another name, compressed or not; one that is not there needs none.

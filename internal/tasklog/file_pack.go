@@ -141,7 +141,7 @@ func (s *files) prune(file logFile) error {
 	}
 	defer unlock()
 	// After a crash in a rotation the newest log is under the name of an earlier one.
-	newest, err := s.place(farm.LogID{JobID: file.id.JobID, TaskID: file.id.TaskID, Generation: Newest})
+	newest, _, err := s.place(farm.LogID{JobID: file.id.JobID, TaskID: file.id.TaskID, Generation: Newest})
 	if err != nil || newest == strings.TrimSuffix(file.name, packedSuffix) {
 		return err
 	}
@@ -203,13 +203,7 @@ func (s *files) pack(_ context.Context, file logFile) error {
 
 // unpackFor makes text of a log that is compressed and has to grow. The compressed one is removed last.
 func (s *files) unpackFor(name string, id farm.LogID) error {
-	if text, err := s.exists(name); text || err != nil {
-		return err
-	}
 	log, err := s.openFile(name + packedSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

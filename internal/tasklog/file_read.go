@@ -3,7 +3,6 @@
 package tasklog
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -18,15 +17,16 @@ func (s *files) open(id farm.LogID) (*Log, error) {
 		return nil, err
 	}
 	defer unlock()
-	name, err := s.place(id)
+	name, found, err := s.place(id)
 	if err != nil {
 		return nil, err
 	}
-	for _, found := range []string{name, name + packedSuffix} {
-		log, err := s.openFile(found)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return log, err
-		}
+	switch found {
+	case asText:
+		return s.openFile(name)
+	case packed:
+		return s.openFile(name + packedSuffix)
+	case absent:
 	}
 	return nil, fmt.Errorf("tasklog: task %s has no log: %w", id.TaskID, farm.ErrNotExist)
 }
