@@ -95,6 +95,8 @@ func openPostgres(opts Options, r role) (*sql.DB, error) {
 	set("default_transaction_isolation", "read committed")
 	set("idle_in_transaction_session_timeout", milliseconds(idleInTransaction))
 	set("jit", "off") // to compile a statement takes longer than any of ours
+	// Rows are found by their keys. A plan that was made while a table was small must do when it has grown.
+	set("enable_seqscan", "off")
 	conns := writeConns
 	switch r {
 	case reader, looker:
@@ -102,8 +104,6 @@ func openPostgres(opts Options, r role) (*sql.DB, error) {
 		cfg.RuntimeParams["default_transaction_read_only"] = "on"
 		set("statement_timeout", milliseconds(readLimit))
 	case writer:
-		// What changes the farm finds rows by their keys. A plan made while a table is small must do when it has grown.
-		set("enable_seqscan", "off")
 		set("plan_cache_mode", "force_generic_plan")
 		if opts.Durability == DurabilityNormal {
 			cfg.RuntimeParams["synchronous_commit"] = "off"
