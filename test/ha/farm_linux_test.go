@@ -3,7 +3,6 @@
 package ha
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,12 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"flamenco.farm/internal/testkit/loopback"
 	"flamenco.farm/internal/testkit/postgres"
+	"flamenco.farm/internal/testkit/program"
 	"flamenco.farm/pkg/client"
 )
 
@@ -39,13 +38,13 @@ type farm struct {
 
 // manager is a Manager that can be ended and started again.
 type manager struct {
-	*program
+	*program.Program
 	url string
 }
 
 func newFarm(t *testing.T, jobType string) *farm {
 	t.Helper()
-	f := &farm{t: t, bin: build(t), dir: t.TempDir(), database: postgres.Database(t)}
+	f := &farm{t: t, bin: program.Build(t), dir: t.TempDir(), database: postgres.Database(t)}
 	writeFile(t, filepath.Join(f.bin, "scripts", "test.js"), jobType)
 	var addresses []string
 	for i := range 2 {
@@ -55,12 +54,12 @@ func newFarm(t *testing.T, jobType string) *farm {
 			"_meta: {version: 3}\nlisten: %q\ndatabase: %q\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
 				"timeout_grace: 0s\nautodiscoverable: false\nshutdown_delay: 5s\ndurability: normal\njob_compiler: {time_limit: 2m}\n",
 			address, f.database, filepath.Join(f.dir, "local"), filepath.Join(f.dir, "shared")))
-		m := &manager{&program{t: t, path: filepath.Join(f.bin, "flamenco-manager"), dir: dir}, "http://" + address}
+		m := &manager{program.New(t, dir, filepath.Join(f.bin, "flamenco-manager")), "http://" + address}
 		f.managers = append(f.managers, m)
-		m.start()
+		m.Start()
 	}
 	for _, m := range f.managers {
-		m.ready()
+		m.ready(t)
 	}
 	f.haproxy = f.balancer("haproxy", "haproxy/haproxy.cfg", "bind ", addresses)
 	f.nginx = f.balancer("nginx", "nginx/flamenco.conf", "listen ", addresses)
@@ -68,9 +67,9 @@ func newFarm(t *testing.T, jobType string) *farm {
 }
 
 // ready waits until the Manager says that it is.
-func (m *manager) ready() {
-	m.t.Helper()
-	waitFor(m.t, m.dir+" is ready", func() bool { status, _, _ := call("GET", m.url+"/readyz", ""); return status == http.StatusOK })
+func (m *manager) ready(t *testing.T) {
+	t.Helper()
+	waitFor(t, m.Dir+" is ready", func() bool { status, _, _ := call("GET", m.url+"/readyz", ""); return status == http.StatusOK })
 }
 
 // balancer runs the example of a balancer, with the addresses of this farm.
@@ -108,8 +107,8 @@ func (f *farm) balancer(name, example, listen string, managers []string) (url st
 			filepath.Join(dir, "pid"), &temporary, path))
 		args = []string{"-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"}
 	}
-	p := &program{t: f.t, path: service(f.t, name), dir: dir, args: args}
-	p.start()
+	p := program.New(f.t, dir, service(f.t, name), args...)
+	p.Start()
 	url = "http://" + address
 	waitFor(f.t, name+" answers", func() bool { status, _, _ := call("GET", url+"/livez", ""); return status == http.StatusOK })
 	return url
@@ -131,10 +130,10 @@ func service(t *testing.T, name string) string {
 // worker runs a real Worker until the test ends.
 func (f *farm) worker(name, taskType string, managers ...string) {
 	f.t.Helper()
-	w := &program{t: f.t, path: filepath.Join(f.bin, "flamenco-worker"), dir: filepath.Join(f.dir, name)}
-	writeFile(f.t, filepath.Join(w.dir, "flamenco-worker.yaml"), fmt.Sprintf(
+	w := program.New(f.t, filepath.Join(f.dir, name), filepath.Join(f.bin, "flamenco-worker"))
+	writeFile(f.t, filepath.Join(w.Dir, "flamenco-worker.yaml"), fmt.Sprintf(
 		"manager_url: [%s]\nworker_name: %s\ntask_types: [%s]\n", strings.Join(managers, ", "), name, taskType))
-	w.start()
+	w.Start()
 }
 
 // client talks to the address and tries again what fails.
@@ -177,64 +176,6 @@ func waitFor(t *testing.T, what string, is func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: not in time", what)
 		}
-	}
-}
-
-// build makes the real programs, in a folder of their own for each farm.
-func build(t *testing.T) (folder string) {
-	t.Helper()
-	folder = t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder+"/", "./cmd/flamenco-manager", "./cmd/flamenco-worker")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the programs: %v\n%s", err, out)
-	}
-	return folder
-}
-
-// program is a real process, started again and again in its folder.
-type program struct {
-	t         *testing.T
-	path, dir string
-	args      []string
-	cmd       *exec.Cmd
-	log       bytes.Buffer
-}
-
-func (p *program) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.path, p.args...) //nolint:noctx // it is killed by the test
-	p.cmd.Dir = p.dir
-	p.cmd.Env = append(os.Environ(), "FLAMENCO_HOME="+filepath.Join(p.dir, "home"))
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	cmd := p.cmd
-	p.t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()         // somebody may have waited before
-		if p.t.Failed() && cmd == p.cmd {
-			text := p.log.String()
-			p.t.Logf("%s:\n%s", filepath.Base(p.dir), text[max(0, len(text)-5000):])
-		}
-	})
-}
-
-// kill ends the process as kill -9 does.
-func (p *program) kill() {
-	p.t.Helper()
-	if err := p.cmd.Process.Kill(); err != nil {
-		p.t.Fatal(err)
-	}
-	_ = p.cmd.Wait() // says that it was killed
-}
-
-// terminate asks the process to end.
-func (p *program) terminate() {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
 	}
 }
 

@@ -78,10 +78,10 @@ func TestAJobAndItsBrowsersOutliveEveryManager(t *testing.T) {
 	f.gently(first, job.ID)
 	goesOn()
 	for _, m := range []*manager{second, first} {
-		m.kill()
+		m.Kill()
 		goesOn()
-		m.start()
-		m.ready()
+		m.Start()
+		m.ready(t)
 	}
 	f.tellsEverybody(browsers, job.ID)
 	f.hasOneToken()
@@ -137,7 +137,7 @@ func (f *farm) gently(m *manager, job string) {
 	}
 	// nginx learns of a port that closes only by trying it, so that a change may hit that very moment.
 	asking.Go(func() { ask("POST", f.haproxy+"/api/v3/jobs/"+job+"/setpriority", `{"priority": 60}`) })
-	m.terminate()
+	m.Terminate()
 	waitFor(f.t, "it says that it is not ready", func() bool {
 		status, _, err := call("GET", m.url+"/readyz", "")
 		if err != nil {
@@ -149,11 +149,11 @@ func (f *farm) gently(m *manager, job string) {
 		_, text, _ := call("GET", f.managers[1].url+"/api/v3/maintenance", "")
 		return strings.Contains(text, `"draining"`)
 	})
-	if err := m.cmd.Wait(); err != nil {
+	if err := m.Cmd.Wait(); err != nil {
 		f.t.Errorf("the Manager ended with %v", err)
 	}
-	m.start()
-	m.ready()
+	m.Start()
+	m.ready(f.t)
 	close(over)
 	asking.Wait()
 }

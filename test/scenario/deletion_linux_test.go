@@ -16,6 +16,7 @@ import (
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/store/storetest"
 	"flamenco.farm/internal/testkit/loopback"
+	"flamenco.farm/internal/testkit/program"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
 )
@@ -27,7 +28,7 @@ const tasksOfDeleted = 300
 type doomedFarm struct {
 	*client.Client
 	t       *testing.T
-	manager *program
+	manager *program.Program
 	died    chan struct{} // closed when the Manager has ended
 	local   string
 	db      string
@@ -46,7 +47,7 @@ func newDoomedFarm(t *testing.T) *doomedFarm {
 		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
 			"timeout_grace: 0s\ndurability: normal\nautodiscoverable: false\nshaman: {enabled: false}\njob_compiler: {time_limit: 1m}\n",
 		address, f.local, filepath.Join(dir, "shared")))
-	f.manager = &program{t: t, path: self, args: []string{managerArg}, dir: dir}
+	f.manager = program.New(t, dir, self, managerArg)
 	f.start()
 	if f.Client, err = client.New("http://"+address, client.WithPatience(patience)); err != nil {
 		t.Fatal(err)
@@ -58,8 +59,8 @@ func newDoomedFarm(t *testing.T) *doomedFarm {
 // start starts the Manager and notices its end.
 func (f *doomedFarm) start() {
 	f.t.Helper()
-	f.manager.start()
-	cmd, died := f.manager.cmd, make(chan struct{})
+	f.manager.Start()
+	cmd, died := f.manager.Cmd, make(chan struct{})
 	f.died = died
 	go func() {
 		defer close(died)
@@ -70,7 +71,7 @@ func (f *doomedFarm) start() {
 // end ends the Manager as a user would.
 func (f *doomedFarm) end() {
 	f.t.Helper()
-	if err := f.manager.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := f.manager.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		f.t.Fatal(err)
 	}
 	<-f.died
@@ -110,12 +111,12 @@ func (f *doomedFarm) job() string {
 
 func (f *doomedFarm) arm(victim string, step int) {
 	f.t.Helper()
-	writeFile(f.t, filepath.Join(f.manager.dir, faultFile), fmt.Sprintf("%s %d", victim, step))
+	writeFile(f.t, filepath.Join(f.manager.Dir, faultFile), fmt.Sprintf("%s %d", victim, step))
 }
 
 // fired is whether the fault that was armed has happened.
 func (f *doomedFarm) fired() bool {
-	_, err := os.Stat(filepath.Join(f.manager.dir, faultFile))
+	_, err := os.Stat(filepath.Join(f.manager.Dir, faultFile))
 	return err != nil
 }
 
@@ -239,7 +240,7 @@ func (f *doomedFarm) checkNothingLeft(job string) {
 	if want := []string{"job-" + job[:4] + "/" + job}; err != nil || !slices.Equal(folders, want) {
 		t.Errorf("folders %v, want %v, %v", folders, want, err)
 	}
-	if pids := operationProcesses(t, f.manager.dir); len(pids) > 0 {
+	if pids := operationProcesses(t, f.manager.Dir); len(pids) > 0 {
 		t.Errorf("processes %v are left", pids)
 	}
 }

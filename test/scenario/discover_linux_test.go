@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"flamenco.farm/internal/testkit/program"
 )
 
 // twoNetworks runs in a network namespace of its own, with the folder of the programs and one of the test as arguments.
@@ -41,7 +43,7 @@ trap - EXIT
 
 func TestAManagerIsFoundFromAnotherMachineByThoseWhoWereToldNothing(t *testing.T) {
 	t.Parallel()
-	bin, dir := build(t), t.TempDir()
+	bin, dir := program.Build(t), t.TempDir()
 	writeFile(t, filepath.Join(dir, "flamenco-manager.yaml"), fmt.Sprintf(
 		"_meta: {version: 3}\nlisten: \":8123\"\nlocal_manager_storage_path: %q\nshared_storage_path: %q\nshaman: {enabled: false}\n",
 		filepath.Join(dir, "local"), filepath.Join(dir, "shared")))

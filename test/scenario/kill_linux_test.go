@@ -3,7 +3,6 @@
 package scenario
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,12 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"flamenco.farm/internal/testkit/history"
 	"flamenco.farm/internal/testkit/loopback"
+	"flamenco.farm/internal/testkit/program"
 	"flamenco.farm/internal/worker/process"
 	"flamenco.farm/pkg/api"
 	"flamenco.farm/pkg/client"
@@ -44,7 +43,7 @@ const killed = 10
 
 func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testing.T) {
 	t.Parallel()
-	bin := build(t)
+	bin := program.Build(t)
 	dir := t.TempDir()
 	address := loopback.FreeAddress(t)
 	writeFile(t, filepath.Join(bin, "scripts", "test.js"), tally)
@@ -52,14 +51,14 @@ func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testin
 		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
 			"worker_timeout: 10s\ntimeout_grace: 0s\nautodiscoverable: false\nshaman: {enabled: false}\n",
 		address, filepath.Join(dir, "local"), filepath.Join(dir, "shared")))
-	m := &program{t: t, path: filepath.Join(bin, "flamenco-manager"), dir: filepath.Join(dir, "manager")}
-	m.start()
-	workers := make([]*program, 3)
+	m := program.New(t, filepath.Join(dir, "manager"), filepath.Join(bin, "flamenco-manager"))
+	m.Start()
+	workers := make([]*program.Program, 3)
 	for i := range workers {
-		w := &program{t: t, path: filepath.Join(bin, "flamenco-worker"), dir: filepath.Join(dir, fmt.Sprint("worker-", i+1))}
-		writeFile(t, filepath.Join(w.dir, "flamenco-worker.yaml"), fmt.Sprintf(
+		w := program.New(t, filepath.Join(dir, fmt.Sprint("worker-", i+1)), filepath.Join(bin, "flamenco-worker"))
+		writeFile(t, filepath.Join(w.Dir, "flamenco-worker.yaml"), fmt.Sprintf(
 			"manager_url: http://%s\nworker_name: worker-%d\ntask_types: [blender, misc]\n", address, i+1))
-		w.start()
+		w.Start()
 		workers[i] = w
 	}
 	c, err := client.New("http://"+address, client.WithPatience(patience))
@@ -86,12 +85,12 @@ func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testin
 			victim = workers[kills/2%len(workers)]
 		}
 		kills++
-		victim.kill()
-		victim.start()
+		victim.Kill()
+		victim.Start()
 	})
 	took := time.Since(began)
 	for _, p := range append(workers, m) {
-		p.end()
+		p.End()
 	}
 	tasks := load(t, filepath.Join(dir, "manager", "farm.sqlite"), job.ID)
 	runs, err := history.ReadTally(file, tasks)
@@ -116,64 +115,6 @@ func TestAJobSurvivesTheKillingOfItsManagerAndOfItsWorkersTenTimesEach(t *testin
 		t.Errorf("processes %v are left behind", pids)
 	}
 	t.Logf("%d tasks in %s with %d kills, %d attempts, %d runs", len(tasks), seconds(took), kills, attempts(tasks), len(runs))
-}
-
-// build makes the real programs.
-func build(t *testing.T) (folder string) {
-	t.Helper()
-	folder = t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder+"/", "./cmd/flamenco-manager", "./cmd/flamenco-worker", "./cmd/flamenco")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the programs: %v\n%s", err, out)
-	}
-	return folder
-}
-
-// program is a real process, started again and again in its folder.
-type program struct {
-	t         *testing.T
-	path, dir string
-	args      []string
-	cmd       *exec.Cmd
-	log       bytes.Buffer
-}
-
-func (p *program) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.path, p.args...) //nolint:noctx // it is killed by the test
-	p.cmd.Dir = p.dir
-	p.cmd.Env = append(os.Environ(), "FLAMENCO_HOME="+filepath.Join(p.dir, "home"))
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	cmd := p.cmd
-	p.t.Cleanup(func() {
-		_ = cmd.Process.Kill() // if the test ended early
-		if p.t.Failed() && cmd == p.cmd {
-			text := p.log.String()
-			p.t.Logf("%s:\n%s", filepath.Base(p.dir), text[max(0, len(text)-5000):])
-		}
-	})
-}
-
-// kill ends the process as kill -9 does.
-func (p *program) kill() {
-	p.t.Helper()
-	if err := p.cmd.Process.Kill(); err != nil {
-		p.t.Fatal(err)
-	}
-	_ = p.cmd.Wait() // says that it was killed
-}
-
-// end ends the process as a user would.
-func (p *program) end() {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
-	_ = p.cmd.Wait() // a signal may be an exit code of its own
 }
 
 // left finds the processes with the mark of one of these assignments.

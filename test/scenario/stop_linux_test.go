@@ -21,6 +21,7 @@ import (
 
 	"flamenco.farm/internal/store"
 	"flamenco.farm/internal/testkit/loopback"
+	"flamenco.farm/internal/testkit/program"
 )
 
 const countedTasks = `
@@ -41,7 +42,7 @@ func jobOf(tasks int) string {
 // stoppable is the real Manager under the load of simulated Workers.
 type stoppable struct {
 	t        *testing.T
-	manager  *program
+	manager  *program.Program
 	database string
 	url      string
 
@@ -53,7 +54,7 @@ type stoppable struct {
 
 func newStoppable(t *testing.T, delay time.Duration) *stoppable {
 	t.Helper()
-	bin, dir, address := build(t), t.TempDir(), loopback.FreeAddress(t)
+	bin, dir, address := program.Build(t), t.TempDir(), loopback.FreeAddress(t)
 	writeFile(t, filepath.Join(bin, "scripts", "test.js"), countedTasks)
 	writeFile(t, filepath.Join(dir, "flamenco-manager.yaml"), fmt.Sprintf(
 		"_meta: {version: 3}\nlisten: %q\ndatabase: farm.sqlite\nlocal_manager_storage_path: %q\nshared_storage_path: %q\n"+
@@ -61,9 +62,9 @@ func newStoppable(t *testing.T, delay time.Duration) *stoppable {
 		address, filepath.Join(dir, "local"), filepath.Join(dir, "shared"), delay))
 	s := &stoppable{
 		t: t, url: "http://" + address, delay: delay, database: filepath.Join(dir, "farm.sqlite"), enough: make(chan struct{}),
-		manager: &program{t: t, path: filepath.Join(bin, "flamenco-manager"), dir: dir},
+		manager: program.New(t, dir, filepath.Join(bin, "flamenco-manager")),
 	}
-	s.manager.start()
+	s.manager.Start()
 	s.waitFor("the Manager is ready", func() bool { status, _, _ := s.call(http.DefaultClient, "GET", "/readyz", ""); return status == 200 })
 	return s
 }
@@ -103,7 +104,7 @@ func (s *stoppable) call(client *http.Client, method, path, body string, headers
 func (s *stoppable) sigterm() {
 	s.t.Helper()
 	s.stopped.Store(time.Now().UnixNano())
-	if err := s.manager.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.manager.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -291,15 +292,15 @@ func TestAManagerThatIsStoppedUnderLoadFailsNobodyAndLosesNothing(t *testing.T) 
 	if status := <-submitted; status != 200 {
 		t.Errorf("the slow submission got %d, want 200", status)
 	}
-	if err := s.manager.cmd.Wait(); err != nil {
+	if err := s.manager.Cmd.Wait(); err != nil {
 		t.Errorf("the Manager ended with %v", err)
 	}
 	before := s.completed.Load()
-	s.manager.start()
+	s.manager.Start()
 	s.waitFor("work goes on", func() bool { return s.completed.Load() > before+200 || t.Failed() })
 	close(s.enough)
 	workers.Wait()
-	s.manager.end()
+	s.manager.End()
 	s.checkTasks()
 }
 
@@ -342,9 +343,9 @@ func TestASecondSignalEndsAManagerThatStopsAtOnce(t *testing.T) {
 	s.sigterm()
 	s.waitFor("it stops", func() bool { status, _, _ := s.call(http.DefaultClient, "GET", "/readyz", ""); return status == 503 })
 	s.sigterm()
-	_ = s.manager.cmd.Wait() // says that it was killed
-	if status, ok := s.manager.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
-		t.Errorf("it ended with %s", s.manager.cmd.ProcessState)
+	_ = s.manager.Cmd.Wait() // says that it was killed
+	if status, ok := s.manager.Cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %s", s.manager.Cmd.ProcessState)
 	}
 	if _, err := os.Stat(s.database); err != nil {
 		t.Error(err)
