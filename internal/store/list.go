@@ -33,7 +33,13 @@ type list struct {
 type listOf[T any] struct {
 	list
 	part int // how many rows are read at once
-	scan func(scan func(...any) error) (id int64, item T, err error)
+	row  func() rowOf[T]
+}
+
+// rowOf has room for one row after the other.
+type rowOf[T any] struct {
+	columns []any // where they go
+	item    func() (id int64, item T, err error)
 }
 
 // ListedJob is a job with what it was submitted with.
@@ -53,21 +59,23 @@ var jobLists = listOf[ListedJob]{
 		rows: jobColumns + `, s.settings, s.metadata, s.shaman_checkout_id, s.submitter_platform` + jobTables +
 			` JOIN job_specs s ON s.job_id = j.id`,
 	},
-	scan: func(scan func(...any) error) (int64, ListedJob, error) {
-		var s query.JobSpec
-		id, job, err := scanJob(scan, &s.Settings, &s.Metadata, &s.ShamanCheckoutID, &s.SubmitterPlatform)
-		if err != nil {
-			return 0, ListedJob{}, err
+	row: func() rowOf[ListedJob] {
+		job, s := jobRow(), new(query.JobSpec)
+		return rowOf[ListedJob]{
+			append(job.columns, &s.Settings, &s.Metadata, &s.ShamanCheckoutID, &s.SubmitterPlatform),
+			func() (int64, ListedJob, error) {
+				id, job, _ := job.item()
+				spec, err := farmJobSpec(*s)
+				return id, ListedJob{job, spec}, err
+			},
 		}
-		spec, err := farmJobSpec(s)
-		return id, ListedJob{job, spec}, err
 	},
 }
 
 // bareJobs are jobs without what they were submitted with.
 var bareJobs = listOf[farm.Job]{
 	list: list{rows: jobColumns + jobTables},
-	scan: func(scan func(...any) error) (int64, farm.Job, error) { return scanJob(scan) },
+	row:  jobRow,
 }
 
 const (
@@ -78,19 +86,21 @@ const (
 FROM jobs j JOIN projects p ON p.id = j.project_id LEFT JOIN tags t ON t.id = j.tag_id`
 )
 
-// scanJob scans jobColumns and more columns behind them.
-func scanJob(scan func(...any) error, more ...any) (id int64, job farm.Job, err error) {
-	var j query.Job
-	var project, tag string
-	err = scan(append([]any{
-		&j.ID, &j.Uuid, &j.Name, &j.Type, &j.Priority, &j.Status, &j.Activity, &j.NQueued, &j.NActive,
-		&j.NCompleted, &j.NSoftFailed, &j.NFailed, &j.NCanceled, &j.NPaused, &j.StepsCompleted, &j.StepsTotal,
-		&j.CreatedAt, &j.UpdatedAt, &j.DeleteRequestedAt, &j.Revision, &project, &tag,
-	}, more...)...)
-	if err != nil {
-		return 0, farm.Job{}, err
+// jobRow is a row of jobColumns.
+func jobRow() rowOf[farm.Job] {
+	var r struct {
+		query.Job
+		project, tag string
 	}
-	return j.ID, farmJob(j, project, tag), nil
+	j := &r.Job
+	return rowOf[farm.Job]{
+		[]any{
+			&j.ID, &j.Uuid, &j.Name, &j.Type, &j.Priority, &j.Status, &j.Activity, &j.NQueued, &j.NActive,
+			&j.NCompleted, &j.NSoftFailed, &j.NFailed, &j.NCanceled, &j.NPaused, &j.StepsCompleted, &j.StepsTotal,
+			&j.CreatedAt, &j.UpdatedAt, &j.DeleteRequestedAt, &j.Revision, &r.project, &r.tag,
+		},
+		func() (int64, farm.Job, error) { return j.ID, farmJob(*j, r.project, r.tag), nil },
+	}
 }
 
 var taskLists = listOf[farm.Task]{
@@ -106,13 +116,17 @@ var taskLists = listOf[farm.Task]{
     COALESCE(w.uuid, ''), COALESCE(w.name, ''), COALESCE(w.address, '')
 FROM tasks t JOIN jobs j ON j.id = t.job_id LEFT JOIN workers w ON w.id = t.worker_id`,
 	},
-	scan: func(scan func(...any) error) (int64, farm.Task, error) {
-		var r query.TaskByUUIDRow
+	row: func() rowOf[farm.Task] {
+		r := new(query.TaskByUUIDRow)
 		t := &r.Task
-		err := scan(&t.ID, &t.Uuid, &t.IndexInJob, &t.Name, &t.Type, &t.Status, &t.Priority, &t.Activity,
-			&t.StepsCompleted, &t.StepsTotal, &t.Lost, &t.Generation, &t.CreatedAt, &t.UpdatedAt, &t.TouchedAt,
-			&t.Revision, &r.JobUuid, &r.WorkerUuid, &r.WorkerName, &r.WorkerAddress)
-		return t.ID, farmTask(r), err
+		return rowOf[farm.Task]{
+			[]any{
+				&t.ID, &t.Uuid, &t.IndexInJob, &t.Name, &t.Type, &t.Status, &t.Priority, &t.Activity,
+				&t.StepsCompleted, &t.StepsTotal, &t.Lost, &t.Generation, &t.CreatedAt, &t.UpdatedAt, &t.TouchedAt,
+				&t.Revision, &r.JobUuid, &r.WorkerUuid, &r.WorkerName, &r.WorkerAddress,
+			},
+			func() (int64, farm.Task, error) { return t.ID, farmTask(*r), nil },
+		}
 	},
 }
 
@@ -124,11 +138,15 @@ var workerLists = listOf[farm.Worker]{
 		rows: `w.id, w.uuid, w.name, w.address, w.platform, w.software, w.status, w.status_requested, w.lazy_request,
     w.can_restart, w.session, w.last_seen_at, w.created_at, w.updated_at, w.revision FROM workers w`,
 	},
-	scan: func(scan func(...any) error) (int64, farm.Worker, error) {
-		var w query.Worker
-		err := scan(&w.ID, &w.Uuid, &w.Name, &w.Address, &w.Platform, &w.Software, &w.Status, &w.StatusRequested,
-			&w.LazyRequest, &w.CanRestart, &w.Session, &w.LastSeenAt, &w.CreatedAt, &w.UpdatedAt, &w.Revision)
-		return w.ID, farmWorker(w), err
+	row: func() rowOf[farm.Worker] {
+		w := new(query.Worker)
+		return rowOf[farm.Worker]{
+			[]any{
+				&w.ID, &w.Uuid, &w.Name, &w.Address, &w.Platform, &w.Software, &w.Status, &w.StatusRequested,
+				&w.LazyRequest, &w.CanRestart, &w.Session, &w.LastSeenAt, &w.CreatedAt, &w.UpdatedAt, &w.Revision,
+			},
+			func() (int64, farm.Worker, error) { return w.ID, farmWorker(*w), nil },
+		}
 	},
 }
 
@@ -178,6 +196,9 @@ func (s *Store) JobParts(ctx context.Context, l JobList) iter.Seq2[[]ListedJob, 
 
 // TaskParts is the same for the tasks of a job.
 func (s *Store) TaskParts(ctx context.Context, l TaskList) iter.Seq2[[]farm.Task, error] {
+	if l.isWhole() {
+		return s.tasksInOrder(ctx, l.JobID)
+	}
 	return taskLists.parts(ctx, s, taskQuery(l))
 }
 
@@ -218,42 +239,29 @@ func (l *listOf[T]) parts(ctx context.Context, s *Store, q *pageQuery) iter.Seq2
 }
 
 // read reads rows in the order of their ids here.
-func (l *listOf[T]) read(ctx context.Context, s *Store, ids []int64) (items []T, err error) {
-	ctx, end := limited(ctx)
-	defer end(&err)
+func (l *listOf[T]) read(ctx context.Context, s *Store, ids []int64) ([]T, error) {
 	place := make(map[int64]int, len(ids))
 	for i, id := range ids {
 		place[id] = i
 	}
 	among, list := s.among(l.id, ids)
 	where := strings.Join(append(slices.Clone(l.where), among), " AND ")
-	rows, err := s.read.QueryContext(ctx, "SELECT "+l.rows+" WHERE "+where, list)
-	if err != nil {
-		return nil, wrap(err)
-	}
-	defer rows.Close()
 	read := make([]T, len(ids))
 	there := make([]bool, len(ids))
-	for rows.Next() {
-		id, item, err := l.scan(rows.Scan)
-		if err != nil {
-			return nil, wrap(err)
-		}
+	err := eachRow(ctx, s, "SELECT "+l.rows+" WHERE "+where, []any{list}, l.row(), func(id int64, item T) {
 		read[place[id]], there[place[id]] = item, true
-	}
-	items = read[:0]
+	})
+	items := read[:0]
 	for i, item := range read {
 		if there[i] {
 			items = append(items, item)
 		}
 	}
-	return items, wrap(rows.Err())
+	return items, err
 }
 
 // byUUID reads the rows that have these uuids, which are those of table's column uuid.
-func (l *listOf[T]) byUUID(ctx context.Context, s *Store, column string, uuids []string, each func(T)) (err error) {
-	ctx, end := limited(ctx)
-	defer end(&err)
+func (l *listOf[T]) byUUID(ctx context.Context, s *Store, column string, uuids []string, each func(T)) error {
 	list, err := json.Marshal(uuids)
 	if err != nil {
 		return err
@@ -262,19 +270,8 @@ func (l *listOf[T]) byUUID(ctx context.Context, s *Store, column string, uuids [
 	if s.clock != nil { // PostgreSQL
 		among = column + " IN (SELECT value FROM json_array_elements_text(CAST($1 AS JSON)))"
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT "+l.rows+" WHERE "+strings.Join(append(slices.Clone(l.where), among), " AND "), string(list))
-	if err != nil {
-		return wrap(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		_, item, err := l.scan(rows.Scan)
-		if err != nil {
-			return wrap(err)
-		}
-		each(item)
-	}
-	return wrap(rows.Err())
+	text := "SELECT " + l.rows + " WHERE " + strings.Join(append(slices.Clone(l.where), among), " AND ")
+	return eachRow(ctx, s, text, []any{string(list)}, l.row(), func(_ int64, item T) { each(item) })
 }
 
 // JobsByID reads jobs, at most MaxPage and without what they were submitted with; those that are not there are left out.

@@ -29,11 +29,15 @@ var operationLists = listOf[farm.Operation]{
 		rows: `o.id, o.uuid, o.kind, o.params, o.status, o.activity, o.done, o.total, o.who, o.manager, o.runs, o.crashes, o.created_at,
     o.started_at, o.ended_at, o.cancel_requested_at, o.revision FROM operations o`,
 	},
-	scan: func(scan func(...any) error) (int64, farm.Operation, error) {
-		var o query.Operation
-		err := scan(&o.ID, &o.Uuid, &o.Kind, &o.Params, &o.Status, &o.Activity, &o.Done, &o.Total, &o.Who, &o.Manager, &o.Runs,
-			&o.Crashes, &o.CreatedAt, &o.StartedAt, &o.EndedAt, &o.CancelRequestedAt, &o.Revision)
-		return o.ID, farmOperation(o), err
+	row: func() rowOf[farm.Operation] {
+		o := new(query.Operation)
+		return rowOf[farm.Operation]{
+			[]any{
+				&o.ID, &o.Uuid, &o.Kind, &o.Params, &o.Status, &o.Activity, &o.Done, &o.Total, &o.Who, &o.Manager, &o.Runs,
+				&o.Crashes, &o.CreatedAt, &o.StartedAt, &o.EndedAt, &o.CancelRequestedAt, &o.Revision,
+			},
+			func() (int64, farm.Operation, error) { return o.ID, farmOperation(*o), nil },
+		}
 	},
 }
 

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package store
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// answers is what both drivers have for the rows of a query.
+type answers interface {
+	Next() bool
+	Scan(columns ...any) error
+	Err() error
+}
+
+// eachRow reads the rows of a query, in a limited time.
+func eachRow[T any](ctx context.Context, s *Store, text string, args []any, r rowOf[T], each func(id int64, item T)) (err error) {
+	ctx, end := limited(ctx)
+	defer end(&err)
+	return wrap(s.withRows(ctx, text, args, func(rows answers) error {
+		for rows.Next() {
+			if err := rows.Scan(r.columns...); err != nil {
+				return err
+			}
+			id, item, err := r.item()
+			if err != nil {
+				return err
+			}
+			each(id, item)
+		}
+		return rows.Err()
+	}))
+}
+
+// withRows asks a query. On PostgreSQL it asks the driver itself: database/sql would make copies of every value of every row.
+func (s *Store) withRows(ctx context.Context, text string, args []any, fn func(answers) error) error {
+	if s.clock == nil { // SQLite
+		rows, err := s.read.QueryContext(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return fn(rows)
+	}
+	conn, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // only given back
+	return conn.Raw(func(driver any) error {
+		rows, err := driver.(*stdlib.Conn).Conn().Query(ctx, text, args...) //nolint:forcetypeassert // it is the only driver here
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return fn(rows)
+	})
+}
