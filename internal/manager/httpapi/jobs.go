@@ -21,10 +21,10 @@ func (h *handlers) FetchJobs(ctx context.Context, r api.FetchJobsRequestObject) 
 	}
 	convert := func(j store.ListedJob) api.Job { return apiJob(j.Job, j.JobSpec) }
 	if l.Limit == 0 {
-		return streamAll(ctx, h.turns, "jobs", h.Store.JobParts(ctx, l), convert), nil
+		return streamAll(ctx, h.turns, "jobs", h.Store.JobParts(ctx, l), converted(convert)), nil
 	}
 	read := func() ([]store.ListedJob, string, error) { return h.Store.Jobs(ctx, l) }
-	return streamPage(ctx, h.turns, "jobs", read, convert), nil
+	return streamPage(ctx, h.turns, "jobs", read, converted(convert)), nil
 }
 
 func (h *handlers) SubmitJob(ctx context.Context, r api.SubmitJobRequestObject) (api.SubmitJobResponseObject, error) {

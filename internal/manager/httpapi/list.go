@@ -68,10 +68,24 @@ var (
 	_ api.FetchWorkersResponseObject  = streamed(nil)
 )
 
+// writer writes an entry of a list as JSON.
+type writer[T any] func(*bytes.Buffer, T) error
+
+// converted writes what convert makes of an entry.
+func converted[T, A any](convert func(T) A) writer[T] {
+	return func(text *bytes.Buffer, item T) error {
+		err := json.NewEncoder(text).Encode(convert(item))
+		if err == nil {
+			text.Truncate(text.Len() - 1) // the line break
+		}
+		return err
+	}
+}
+
 // streamPage answers with one page of a list, and the header that says where the next one begins.
-func streamPage[T, A any](ctx context.Context, t turns, name string, read func() ([]T, string, error), convert func(T) A) streamed {
+func streamPage[T any](ctx context.Context, t turns, name string, read func() ([]T, string, error), write writer[T]) streamed {
 	return func(w http.ResponseWriter) error {
-		return writeList(ctx, w, t, name, convert, func(yield func([]T, error) bool) {
+		return writeList(ctx, w, t, name, write, func(yield func([]T, error) bool) {
 			items, next, err := read()
 			if next != "" {
 				w.Header().Set("X-Flamenco-Next", next)
@@ -82,8 +96,8 @@ func streamPage[T, A any](ctx context.Context, t turns, name string, read func()
 }
 
 // streamAll answers with a whole list.
-func streamAll[T, A any](ctx context.Context, t turns, name string, parts iter.Seq2[[]T, error], convert func(T) A) streamed {
-	return func(w http.ResponseWriter) error { return writeList(ctx, w, t, name, convert, parts) }
+func streamAll[T any](ctx context.Context, t turns, name string, parts iter.Seq2[[]T, error], write writer[T]) streamed {
+	return func(w http.ResponseWriter) error { return writeList(ctx, w, t, name, write, parts) }
 }
 
 // sendFrom is how much of a list is sent at once, in bytes; a shorter one goes out in one piece.
@@ -91,7 +105,7 @@ const sendFrom = 64 << 10
 
 // writeList writes {"name":[…]} part by part. An error before anything was sent is answered as any other; one behind it
 // cuts the connection, so that nobody takes half a list for a whole one.
-func writeList[T, A any](ctx context.Context, w http.ResponseWriter, t turns, name string, convert func(T) A, parts iter.Seq2[[]T, error]) error {
+func writeList[T any](ctx context.Context, w http.ResponseWriter, t turns, name string, write writer[T], parts iter.Seq2[[]T, error]) error {
 	out := &listWriter{w: w}
 	out.text.WriteString(`{"` + name + `":[`)
 	turn := turn{turns: t}
@@ -101,7 +115,7 @@ func writeList[T, A any](ctx context.Context, w http.ResponseWriter, t turns, na
 	}
 	for items, err := range parts {
 		if err == nil {
-			err = encode(out, items, convert)
+			err = encode(out, items, write)
 		}
 		if err == nil && out.text.Len() >= sendFrom {
 			turn.pass()
@@ -122,16 +136,14 @@ func writeList[T, A any](ctx context.Context, w http.ResponseWriter, t turns, na
 }
 
 // encode adds items to what is to be sent.
-func encode[T, A any](out *listWriter, items []T, convert func(T) A) error {
-	encoder := json.NewEncoder(&out.text)
+func encode[T any](out *listWriter, items []T, write writer[T]) error {
 	for _, item := range items {
 		if out.items++; out.items > 1 {
 			out.text.WriteByte(',')
 		}
-		if err := encoder.Encode(convert(item)); err != nil {
+		if err := write(&out.text, item); err != nil {
 			return err
 		}
-		out.text.Truncate(out.text.Len() - 1) // the line break
 	}
 	return nil
 }

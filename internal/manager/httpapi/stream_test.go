@@ -45,7 +45,7 @@ func serveList(t *testing.T, parts iter.Seq2[[]string, error]) (url string) {
 	t.Helper()
 	gate := &gate{log: slog.New(slog.DiscardHandler)}
 	handler, err := compress(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := streamAll(r.Context(), newTurns(), "names", parts, same)(w); err != nil {
+		if err := streamAll(r.Context(), newTurns(), "names", parts, converted(same))(w); err != nil {
 			gate.answerError(w, r, err)
 		}
 	}))
@@ -116,11 +116,13 @@ func TestAClientThatDoesNotReadKeepsNobodyWaiting(t *testing.T) {
 	turns := make(turns, 1)
 	slow := stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
 	done := make(chan error)
-	go func() { done <- streamAll(t.Context(), turns, "names", partsThen(io.EOF, long()), same)(slow) }()
+	go func() {
+		done <- streamAll(t.Context(), turns, "names", partsThen(io.EOF, long()), converted(same))(slow)
+	}()
 	<-slow.reached
 	quick := httptest.NewRecorder()
 	page := func() ([]string, string, error) { return []string{"a"}, "there", nil }
-	err := streamPage(t.Context(), turns, "names", page, same)(quick)
+	err := streamPage(t.Context(), turns, "names", page, converted(same))(quick)
 	if err != nil || quick.Body.String() != "{\"names\":[\"a\"]}\n" || quick.Header().Get("X-Flamenco-Next") != "there" {
 		t.Errorf("%v, %v %s", err, quick.Header(), quick.Body)
 	}
@@ -139,7 +141,7 @@ func TestATurnEndsWhateverHappens(t *testing.T) {
 				err = errors.New("panic")
 			}
 		}()
-		return streamAll(ctx, turns, "names", parts, same)(httptest.NewRecorder())
+		return streamAll(ctx, turns, "names", parts, converted(same))(httptest.NewRecorder())
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	for range 3 {

@@ -20,10 +20,10 @@ func (h *handlers) FetchJobTasks(ctx context.Context, r api.FetchJobTasksRequest
 		StatusIn: statuses[farm.TaskStatus](r.Params.StatusIn),
 	}
 	if l.Limit == 0 {
-		return streamAll(ctx, h.turns, "tasks", h.Store.TaskParts(ctx, l), apiTaskSummary), nil
+		return streamAll(ctx, h.turns, "tasks", h.Store.TaskParts(ctx, l), writeTaskSummary), nil
 	}
 	read := func() ([]farm.Task, string, error) { return h.Store.Tasks(ctx, l) }
-	return streamPage(ctx, h.turns, "tasks", read, apiTaskSummary), nil
+	return streamPage(ctx, h.turns, "tasks", read, writeTaskSummary), nil
 }
 
 func (h *handlers) task(ctx context.Context, id string) (farm.Task, error) {

@@ -16,10 +16,10 @@ func (h *handlers) FetchWorkers(ctx context.Context, r api.FetchWorkersRequestOb
 		StatusIn: statuses[farm.WorkerStatus](r.Params.StatusIn),
 	}
 	if l.Limit == 0 {
-		return streamAll(ctx, h.turns, "workers", h.Store.WorkerParts(ctx, l), apiWorkerSummary), nil
+		return streamAll(ctx, h.turns, "workers", h.Store.WorkerParts(ctx, l), converted(apiWorkerSummary)), nil
 	}
 	read := func() ([]farm.Worker, string, error) { return h.Store.Workers(ctx, l) }
-	return streamPage(ctx, h.turns, "workers", read, apiWorkerSummary), nil
+	return streamPage(ctx, h.turns, "workers", read, converted(apiWorkerSummary)), nil
 }
 
 func (h *handlers) FetchWorker(ctx context.Context, r api.FetchWorkerRequestObject) (api.FetchWorkerResponseObject, error) {
