@@ -208,7 +208,7 @@ func (s *Store) WorkerParts(ctx context.Context, l WorkerList) iter.Seq2[[]farm.
 }
 
 func (l *listOf[T]) page(ctx context.Context, s *Store, q *pageQuery) (items []T, next string, err error) {
-	ids, next, err := q.find(ctx, s.read)
+	ids, next, err := q.find(ctx, s)
 	if err != nil {
 		return nil, "", err
 	}
@@ -224,7 +224,7 @@ func (l *listOf[T]) page(ctx context.Context, s *Store, q *pageQuery) (items []T
 
 func (l *listOf[T]) parts(ctx context.Context, s *Store, q *pageQuery) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
-		ids, _, err := q.find(ctx, s.read)
+		ids, _, err := q.find(ctx, s)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -3,9 +3,13 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"flamenco.farm/internal/farm"
 )
@@ -24,7 +28,7 @@ func TestWhatIsGoneWhenItsPartIsReadIsLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, _, err := jobQuery(JobList{Page: Page{OrderBy: []string{"-name"}}}).find(t.Context(), s.read)
+	ids, _, err := jobQuery(JobList{Page: Page{OrderBy: []string{"-name"}}}).find(t.Context(), s)
 	if err != nil || len(ids) != 3 {
 		t.Fatal(ids, err)
 	}
@@ -52,6 +56,34 @@ func TestAPageOfTasksReadsOnlyItsPartOfTheIndex(t *testing.T) {
 	steps := plan(t, s, "page", q.text(keys))
 	if want := "SEARCH t USING COVERING INDEX sqlite_autoindex_tasks_2 (job_id=? AND index_in_job>?)"; steps[0] != want {
 		t.Errorf("%q", steps)
+	}
+}
+
+func TestAWholeListOfTasksWalksTheirIndex(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	steps := plan(t, s, "tasksBehind", tasksBehind)
+	if want := "SEARCH t USING INDEX sqlite_autoindex_tasks_2 (job_id=? AND index_in_job>?)"; !slices.Contains(steps, want) || slices.Contains(steps, "USE TEMP B-TREE FOR ORDER BY") {
+		t.Errorf("%q", steps)
+	}
+}
+
+func TestAListIsReadAlthoughAConnectionIsBroken(t *testing.T) {
+	t.Parallel()
+	s, _ := openOnPostgres(t)
+	id := submit(t, s, job("j", 3))
+	conn, err := s.read.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(conn.Raw(func(driver any) error {
+		return driver.(*stdlib.Conn).Conn().PgConn().Conn().Close()
+	}), conn.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tasks, _, err := s.Tasks(t.Context(), TaskList{JobID: id}); err != nil || len(tasks) != 3 {
+		t.Errorf("%d tasks, %v", len(tasks), err)
 	}
 }
 

@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -108,7 +107,7 @@ func (q *pageQuery) keys() ([]sortKey, error) {
 
 // find returns the ids of the rows in their order. With a limit it asks for one more, to know whether there is a page
 // behind; the sort keys of the last row that is shown become the cursor.
-func (q *pageQuery) find(ctx context.Context, db *sql.DB) (ids []int64, next string, err error) {
+func (q *pageQuery) find(ctx context.Context, s *Store) (ids []int64, next string, err error) {
 	ctx, end := limited(ctx)
 	defer end(&err)
 	keys, err := q.keys()
@@ -121,11 +120,15 @@ func (q *pageQuery) find(ctx context.Context, db *sql.DB) (ids []int64, next str
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := db.QueryContext(ctx, q.text(keys), q.args...)
-	if err != nil {
-		return nil, "", wrap(err)
-	}
-	defer rows.Close()
+	err = s.withRows(ctx, q.text(keys), q.args, func(rows answers) error {
+		ids, next, err = q.collect(rows, keys)
+		return err
+	})
+	return ids, next, wrap(err)
+}
+
+// collect takes the ids from the rows, and the cursor if there is a row behind the page.
+func (q *pageQuery) collect(rows answers, keys []sortKey) (ids []int64, next string, err error) {
 	dest := []any{new(int64)}
 	if q.page.Limit > 0 {
 		dest = cursorOf(keys)
@@ -133,7 +136,7 @@ func (q *pageQuery) find(ctx context.Context, db *sql.DB) (ids []int64, next str
 	id := dest[len(dest)-1].(*int64)
 	for rows.Next() {
 		if err := rows.Scan(dest...); err != nil {
-			return nil, "", wrap(err)
+			return nil, "", err
 		}
 		if len(ids) == q.page.Limit && len(ids) > 0 {
 			return ids, next, nil // there is one more
@@ -144,7 +147,7 @@ func (q *pageQuery) find(ctx context.Context, db *sql.DB) (ids []int64, next str
 			}
 		}
 	}
-	return ids, "", wrap(rows.Err())
+	return ids, "", rows.Err()
 }
 
 // cursorOf has room for the sort keys of a row, of which the last is its id.

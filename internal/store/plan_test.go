@@ -74,7 +74,7 @@ func statements(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{
 		"jobsToClaim": jobsToClaimSQLite, "taskToClaim": taskToClaimSQLite, "sliceReopenDependants": sliceReopenDependants,
-		"sliceForgetDependencies": sliceForgetDependencies,
+		"sliceForgetDependencies": sliceForgetDependencies, "tasksBehind": tasksBehind,
 	}
 	files, err := filepath.Glob("query/*.sql.gen.go")
 	if err != nil || len(files) == 0 {

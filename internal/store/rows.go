@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -34,16 +35,34 @@ func eachRow[T any](ctx context.Context, s *Store, text string, args []any, r ro
 	}))
 }
 
-// withRows asks a query. On PostgreSQL it asks the driver itself: database/sql would make copies of every value of every row.
+// withRows asks a query.
 func (s *Store) withRows(ctx context.Context, text string, args []any, fn func(answers) error) error {
-	if s.clock == nil { // SQLite
-		rows, err := s.read.QueryContext(ctx, text, args...)
-		if err != nil {
+	if s.clock != nil { // PostgreSQL
+		return s.withRowsPostgres(ctx, text, args, fn)
+	}
+	rows, err := s.read.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return fn(rows)
+}
+
+// askTries is how often a query is asked on connections that are found broken before it could be sent, as database/sql
+// does it.
+const askTries = 3
+
+// withRowsPostgres asks the driver itself: database/sql would make copies of every value of every row.
+func (s *Store) withRowsPostgres(ctx context.Context, text string, args []any, fn func(answers) error) error {
+	for try := 1; ; try++ {
+		err := s.askPostgres(ctx, text, args, fn)
+		if try == askTries || !pgconn.SafeToRetry(err) {
 			return err
 		}
-		defer rows.Close()
-		return fn(rows)
 	}
+}
+
+func (s *Store) askPostgres(ctx context.Context, text string, args []any, fn func(answers) error) error {
 	conn, err := s.read.Conn(ctx)
 	if err != nil {
 		return err
