@@ -44,54 +44,75 @@ func lists(ctx context.Context, s *suite) error {
 		return err
 	}
 	defer manager.stop()
-	first, whole := 20.0, 1500.0 // milliseconds
+	page, first, whole := "/jobs/"+ids[0]+"/tasks", 20.0, 1500.0 // milliseconds
+	// What a Manager answers first takes as long as the rest of its start.
+	cold, err := s.readList(ctx, manager, page+"?limit=100", "identity", 1)
+	if err != nil {
+		return err
+	}
 	for _, l := range []struct {
 		what, query, encoding string
+		reads                 int
 		target                float64 // 0 = none
 	}{
-		{"first page", "?limit=100", "identity", first},
-		{"first page by name", "?limit=100&order_by=name", "identity", 0},
-		{"all", "", "identity", whole},
-		{"all, compressed", "", "gzip", whole},
-		{"all by name", "?order_by=name", "identity", 0},
+		{"first page", "?limit=100", "identity", pageReads, first},
+		{"first page by name", "?limit=100&order_by=name", "identity", pageReads, 0},
+		{"all", "", "identity", s.runs, whole},
+		{"all, compressed", "", "gzip", s.runs, whole},
+		{"all by name", "?order_by=name", "identity", s.runs, 0},
 	} {
-		took, peak, size, err := s.readList(ctx, manager, "/jobs/"+ids[0]+"/tasks"+l.query, l.encoding)
+		read, err := s.readList(ctx, manager, page+l.query, l.encoding, l.reads)
 		if err != nil {
 			return err
 		}
 		what, target, judged := "tasks of a 100,000-task job: "+l.what, "", ""
 		if l.target > 0 {
-			target, judged = fmt.Sprintf("≤ %.0f ms", l.target), verdict(took <= l.target)
+			target, judged = fmt.Sprintf("≤ %.0f ms", l.target), verdict(read.took <= l.target)
 		}
-		s.add(what, fmt.Sprintf("%.1f ms", took), target, judged, fmt.Sprintf("answer of %.1f MB", float64(size)/1e6))
+		note := fmt.Sprintf("answer of %.2f MB", float64(read.size)/1e6)
+		if l.target == first {
+			note += fmt.Sprintf(", the median of %d; the first one, while the Manager started, took %.1f ms", l.reads, cold.took)
+		}
+		s.add(what, fmt.Sprintf("%.1f ms", read.took), target, judged, note)
 		if l.target == whole {
-			s.add("memory of the Manager meanwhile", fmt.Sprintf("%.0f MiB", peak), "< 143 MiB", verdict(peak < 143), "150 MB")
+			s.add("memory of the Manager meanwhile", fmt.Sprintf("%.0f MiB", read.peak), "< 143 MiB", verdict(read.peak < 143), "150 MB")
 		}
 	}
 	return nil
 }
 
-// readList reads a list a few times: how many milliseconds it takes, and the Manager's peak of memory in MiB.
-func (s *suite) readList(ctx context.Context, manager *server, path, encoding string) (took, peak float64, size int64, err error) {
+// pageReads is how often a page is read, which takes milliseconds.
+const pageReads = 21
+
+// listRead is how a list was read.
+type listRead struct {
+	took float64 // milliseconds
+	peak float64 // of the Manager's memory, in MiB
+	size int64   // of the answer
+}
+
+// readList reads a list a few times, and returns the medians.
+func (s *suite) readList(ctx context.Context, manager *server, path, encoding string, reads int) (read listRead, err error) {
 	var times, peaks []float64
 	person := driver.NewPerson(manager.url)
-	for range s.runs {
+	for range reads {
 		watch, err := measure.StartWatch([]int{manager.pid()})
 		if err != nil {
-			return 0, 0, 0, err
+			return read, err
 		}
 		start := time.Now()
-		if size, _, err = person.Read(ctx, path, encoding); err != nil {
-			return 0, 0, 0, err
+		if read.size, _, err = person.Read(ctx, path, encoding); err != nil {
+			return read, err
 		}
 		times = append(times, measure.Milliseconds(time.Since(start)))
 		usage, err := watch.Stop()
 		if err != nil {
-			return 0, 0, 0, err
+			return read, err
 		}
 		peaks = append(peaks, usage[0].PeakMiB)
 	}
-	return median(times), median(peaks), size, nil
+	read.took, read.peak = median(times), median(peaks)
+	return read, nil
 }
 
 // idleWorkers lets 1,000 Workers wait for longer than a request is held, once: it is slow to measure and hardly varies.
