@@ -147,7 +147,7 @@ func (q *pageQuery) collect(rows answers, keys []sortKey) (ids []int64, next str
 			}
 		}
 	}
-	return ids, "", rows.Err()
+	return ids, "", nil
 }
 
 // cursorOf has room for the sort keys of a row, of which the last is its id.

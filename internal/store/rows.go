@@ -13,7 +13,6 @@ import (
 type answers interface {
 	Next() bool
 	Scan(columns ...any) error
-	Err() error
 }
 
 // eachRow reads the rows of a query, in a limited time.
@@ -31,7 +30,7 @@ func eachRow[T any](ctx context.Context, s *Store, text string, args []any, r ro
 			}
 			each(id, item)
 		}
-		return rows.Err()
+		return nil
 	}))
 }
 
@@ -45,7 +44,10 @@ func (s *Store) withRows(ctx context.Context, text string, args []any, fn func(a
 		return err
 	}
 	defer rows.Close()
-	return fn(rows)
+	if err := fn(rows); err != nil {
+		return err
+	}
+	return rows.Err()
 }
 
 // askTries is how often a query is asked on connections that are found broken before it could be sent, as database/sql
@@ -67,13 +69,16 @@ func (s *Store) askPostgres(ctx context.Context, text string, args []any, fn fun
 	if err != nil {
 		return err
 	}
-	defer conn.Close() // only given back
+	defer func() { _ = conn.Close() }() // only given back
 	return conn.Raw(func(driver any) error {
 		rows, err := driver.(*stdlib.Conn).Conn().Query(ctx, text, args...) //nolint:forcetypeassert // it is the only driver here
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		return fn(rows)
+		if err := fn(rows); err != nil {
+			return err
+		}
+		return rows.Err()
 	})
 }
