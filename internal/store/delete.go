@@ -101,22 +101,18 @@ func (tx *Tx) DeleteSomeTasks(j *Job, n int) (int, error) {
 
 // discount takes the tasks up to an index out of what their job counts.
 func (tx *Tx) discount(j *Job, upto int64) error {
-	rows, err := tx.q.SliceCounts(tx.ctx, query.SliceCountsParams{JobID: j.id, Upto: upto})
+	rows, err := tx.q.DoomedCounts(tx.ctx, query.DoomedCountsParams{JobID: j.id, Upto: upto})
 	if err != nil {
 		return err
 	}
 	var counts farm.TaskCounts
-	var steps int64
+	var steps, total int64
 	for _, r := range rows {
 		counts.Add(farm.TaskStatus(r.Status), -int(r.N))
-		steps -= r.Steps
+		steps, total = steps-r.Steps, total+r.StepsTotal
 		if r.Ready {
 			return fmt.Errorf("job %s still has tasks that could be handed out", j.ID)
 		}
-	}
-	total, err := tx.q.DoomedTotals(tx.ctx, query.DoomedTotalsParams{JobID: j.id, Upto: upto})
-	if err != nil {
-		return err
 	}
 	if err := tx.q.ShrinkJob(tx.ctx, query.ShrinkJobParams{ID: j.id, Steps: total}); err != nil {
 		return err
@@ -135,7 +131,7 @@ func (tx *Tx) DeleteJob(j *Job) error {
 		return wrap(err)
 	}
 	last := farmJob(row.Job, row.ProjectUuid, row.TagUuid)
-	if err := tx.q.DeleteJobHistory(tx.ctx, nullID(j.id)); err != nil {
+	if err := tx.q.DeleteJobHistory(tx.ctx, j.id); err != nil {
 		return err
 	}
 	tx.Changed(farm.Change{Kind: farm.ChangeJobDeleted, JobID: j.ID, Job: &last})

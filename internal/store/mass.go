@@ -34,28 +34,38 @@ func (tx *Tx) ChangeSlice(j *Job, m Mass, after, n int, why Why) (next int, done
 	for i := range from {
 		from[i] = string(m.From[min(i, len(m.From)-1)])
 	}
-	upto, err := tx.q.SliceEnd(tx.ctx, query.SliceEndParams{
-		JobID: j.id, After: int64(after), N: int64(n), S1: from[0], S2: from[1], S3: from[2], S4: from[3], S5: from[4],
-	})
-	if err != nil || upto == 0 {
+	s := slice{tx: tx, job: j, mass: m, from: from, after: int64(after), n: int64(n), why: why}
+	if err := s.look(); err != nil || s.upto == 0 {
 		return 0, true, err
 	}
-	s := slice{tx: tx, job: j, mass: m, from: from, after: int64(after), upto: upto, why: why}
-	return int(upto), false, s.change()
+	return int(s.upto), false, s.change()
 }
 
-// slice is the tasks of a job with an index above after and up to upto.
+// slice is the tasks of a job with an index above after and up to upto, of which up to n change.
 type slice struct {
 	tx          *Tx
 	job         *Job
 	mass        Mass
 	from        [5]string
 	after, upto int64
+	n           int64
+	tasks       []query.SliceToChangeRow // those that change, counted
 	why         Why
 }
 
-func (s slice) change() error {
-	for _, step := range []func() error{s.endAttempts, s.reopenDependants, s.writeHistory, s.update} {
+// look finds the next n tasks to change: the end of the slice, and what is in it.
+func (s *slice) look() (err error) {
+	s.tasks, err = s.tx.q.SliceToChange(s.tx.ctx, query.SliceToChangeParams{
+		JobID: s.job.id, After: s.after, N: s.n, S1: s.from[0], S2: s.from[1], S3: s.from[2], S4: s.from[3], S5: s.from[4],
+	})
+	for _, t := range s.tasks {
+		s.upto = max(s.upto, t.Upto)
+	}
+	return err
+}
+
+func (s *slice) change() error {
+	for _, step := range []func() error{s.endAttempts, s.reopenDependants, s.writeHistory, s.update, s.count} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -63,13 +73,13 @@ func (s slice) change() error {
 	return nil
 }
 
-// endAttempts closes what is running in the slice, if the change takes it from its workers.
-func (s slice) endAttempts() error {
-	if !s.changes(farm.TaskActive) {
+// endAttempts closes what is running in the slice.
+func (s *slice) endAttempts() error {
+	if s.having(farm.TaskActive) == 0 {
 		return nil
 	}
 	running, err := s.tx.q.SliceActive(s.tx.ctx, query.SliceActiveParams{JobID: s.job.id, After: s.after, Upto: s.upto})
-	if err != nil || len(running) == 0 {
+	if err != nil {
 		return err
 	}
 	for _, r := range running {
@@ -89,8 +99,10 @@ func (s slice) endAttempts() error {
 	return err
 }
 
-func (s slice) reopenDependants() error {
-	if !s.changes(farm.TaskCompleted) {
+// reopenDependants makes what depends on completed tasks of the slice wait for them again. Some of it may be in the slice,
+// which is looked at anew then.
+func (s *slice) reopenDependants() error {
+	if s.having(farm.TaskCompleted) == 0 {
 		return nil
 	}
 	lost, err := s.tx.q.SliceReadyDependants(s.tx.ctx, query.SliceReadyDependantsParams{
@@ -104,11 +116,13 @@ func (s slice) reopenDependants() error {
 			return err
 		}
 	}
-	_, err = s.tx.db.ExecContext(s.tx.ctx, sliceReopenDependants, s.job.id, s.after, s.upto)
-	return err
+	if _, err = s.tx.db.ExecContext(s.tx.ctx, sliceReopenDependants, s.job.id, s.after, s.upto); err != nil {
+		return err
+	}
+	return s.look()
 }
 
-func (s slice) writeHistory() error {
+func (s *slice) writeHistory() error {
 	return s.tx.q.SliceHistory(s.tx.ctx, query.SliceHistoryParams{
 		ToStatus: string(s.mass.To), ChangedAt: s.tx.stamp(), Who: s.why.Who, Reason: s.why.Reason,
 		JobID: s.job.id, After: s.after, Upto: s.upto,
@@ -116,67 +130,46 @@ func (s slice) writeHistory() error {
 	})
 }
 
-// update changes the tasks and counts them before and after, so that the job's counters follow.
-func (s slice) update() error {
-	before, err := s.count()
-	if err != nil {
-		return err
-	}
-	err = s.tx.q.SliceUpdate(s.tx.ctx, query.SliceUpdateParams{
+func (s *slice) update() error {
+	return s.tx.q.SliceUpdate(s.tx.ctx, query.SliceUpdateParams{
 		ToStatus: string(s.mass.To), Activity: s.mass.Activity, UpdatedAt: s.tx.stamp(),
 		ToWaits: s.mass.To.Waiting(), ResetSteps: s.mass.To == farm.TaskQueued,
 		JobID: s.job.id, After: s.after, Upto: s.upto,
 		S1: s.from[0], S2: s.from[1], S3: s.from[2], S4: s.from[3], S5: s.from[4],
 	})
-	if err != nil {
-		return err
-	}
-	after, err := s.count()
-	if err != nil {
-		return err
-	}
+}
+
+// count makes the job's counters follow.
+func (s *slice) count() error {
 	var counts farm.TaskCounts
-	for _, status := range farm.TaskStatuses {
-		counts.Add(status, after.counts.Of(status)-before.counts.Of(status))
+	var steps int64
+	ready := map[string]int{}
+	for _, t := range s.tasks {
+		counts.Add(farm.TaskStatus(t.Status), -int(t.N))
+		counts.Add(s.mass.To, int(t.N))
+		if s.mass.To == farm.TaskQueued {
+			steps -= t.Steps
+		}
+		ready[t.Type] += (b2i(t.Free && s.mass.To.Waiting()) - b2i(t.Ready)) * int(t.N)
 	}
-	if err := s.tx.addCounts(s.job, counts, after.steps-before.steps); err != nil {
+	if err := s.tx.addCounts(s.job, counts, steps); err != nil {
 		return err
 	}
 	s.tx.manyTasksChanged(s.job)
-	for taskType := range before.ready {
-		if err := s.tx.addReady(s.job, taskType, after.ready[taskType]-before.ready[taskType]); err != nil {
+	for taskType, n := range ready {
+		if err := s.tx.addReady(s.job, taskType, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-type sliceCount struct {
-	counts farm.TaskCounts
-	ready  map[string]int // by task type; every type of the slice is there
-	steps  int64
-}
-
-func (s slice) count() (sliceCount, error) {
-	c := sliceCount{ready: map[string]int{}}
-	rows, err := s.tx.q.SliceCounts(s.tx.ctx, query.SliceCountsParams{JobID: s.job.id, After: s.after, Upto: s.upto})
-	for _, r := range rows {
-		c.counts.Add(farm.TaskStatus(r.Status), int(r.N))
-		c.steps += r.Steps
-		if r.Ready {
-			c.ready[r.Type] += int(r.N)
-		} else {
-			c.ready[r.Type] += 0
+// having is how many tasks change from a status.
+func (s *slice) having(status farm.TaskStatus) (n int64) {
+	for _, t := range s.tasks {
+		if t.Status == string(status) {
+			n += t.N
 		}
 	}
-	return c, err
-}
-
-func (s slice) changes(status farm.TaskStatus) bool {
-	for _, f := range s.from {
-		if f == string(status) {
-			return true
-		}
-	}
-	return false
+	return n
 }

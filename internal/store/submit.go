@@ -132,7 +132,12 @@ func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
 	needed := dependants(tasks)
 	for i, t := range tasks {
 		if t.ID == "" {
-			t.ID = uuid.NewString()
+			// In the order of the tasks: those of a job are beside each other in the index, which PostgreSQL writes with every status.
+			id, err := uuid.NewV7()
+			if err != nil {
+				return nil, err
+			}
+			t.ID = id.String()
 		}
 		if t.OnDisconnect == "" {
 			t.OnDisconnect = farm.DefaultOnDisconnect(t.Type)

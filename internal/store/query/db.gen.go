@@ -150,11 +150,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dependantsToRequeueStmt, err = db.PrepareContext(ctx, dependantsToRequeue); err != nil {
 		return nil, fmt.Errorf("error preparing query DependantsToRequeue: %w", err)
 	}
+	if q.doomedCountsStmt, err = db.PrepareContext(ctx, doomedCounts); err != nil {
+		return nil, fmt.Errorf("error preparing query DoomedCounts: %w", err)
+	}
 	if q.doomedEndStmt, err = db.PrepareContext(ctx, doomedEnd); err != nil {
 		return nil, fmt.Errorf("error preparing query DoomedEnd: %w", err)
-	}
-	if q.doomedTotalsStmt, err = db.PrepareContext(ctx, doomedTotals); err != nil {
-		return nil, fmt.Errorf("error preparing query DoomedTotals: %w", err)
 	}
 	if q.dueSleepSchedulesStmt, err = db.PrepareContext(ctx, dueSleepSchedules); err != nil {
 		return nil, fmt.Errorf("error preparing query DueSleepSchedules: %w", err)
@@ -378,17 +378,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.sliceCloseStepsStmt, err = db.PrepareContext(ctx, sliceCloseSteps); err != nil {
 		return nil, fmt.Errorf("error preparing query SliceCloseSteps: %w", err)
 	}
-	if q.sliceCountsStmt, err = db.PrepareContext(ctx, sliceCounts); err != nil {
-		return nil, fmt.Errorf("error preparing query SliceCounts: %w", err)
-	}
-	if q.sliceEndStmt, err = db.PrepareContext(ctx, sliceEnd); err != nil {
-		return nil, fmt.Errorf("error preparing query SliceEnd: %w", err)
-	}
 	if q.sliceHistoryStmt, err = db.PrepareContext(ctx, sliceHistory); err != nil {
 		return nil, fmt.Errorf("error preparing query SliceHistory: %w", err)
 	}
 	if q.sliceReadyDependantsStmt, err = db.PrepareContext(ctx, sliceReadyDependants); err != nil {
 		return nil, fmt.Errorf("error preparing query SliceReadyDependants: %w", err)
+	}
+	if q.sliceToChangeStmt, err = db.PrepareContext(ctx, sliceToChange); err != nil {
+		return nil, fmt.Errorf("error preparing query SliceToChange: %w", err)
 	}
 	if q.sliceUpdateStmt, err = db.PrepareContext(ctx, sliceUpdate); err != nil {
 		return nil, fmt.Errorf("error preparing query SliceUpdate: %w", err)
@@ -704,14 +701,14 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dependantsToRequeueStmt: %w", cerr)
 		}
 	}
+	if q.doomedCountsStmt != nil {
+		if cerr := q.doomedCountsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing doomedCountsStmt: %w", cerr)
+		}
+	}
 	if q.doomedEndStmt != nil {
 		if cerr := q.doomedEndStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing doomedEndStmt: %w", cerr)
-		}
-	}
-	if q.doomedTotalsStmt != nil {
-		if cerr := q.doomedTotalsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing doomedTotalsStmt: %w", cerr)
 		}
 	}
 	if q.dueSleepSchedulesStmt != nil {
@@ -1084,16 +1081,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing sliceCloseStepsStmt: %w", cerr)
 		}
 	}
-	if q.sliceCountsStmt != nil {
-		if cerr := q.sliceCountsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing sliceCountsStmt: %w", cerr)
-		}
-	}
-	if q.sliceEndStmt != nil {
-		if cerr := q.sliceEndStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing sliceEndStmt: %w", cerr)
-		}
-	}
 	if q.sliceHistoryStmt != nil {
 		if cerr := q.sliceHistoryStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing sliceHistoryStmt: %w", cerr)
@@ -1102,6 +1089,11 @@ func (q *Queries) Close() error {
 	if q.sliceReadyDependantsStmt != nil {
 		if cerr := q.sliceReadyDependantsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing sliceReadyDependantsStmt: %w", cerr)
+		}
+	}
+	if q.sliceToChangeStmt != nil {
+		if cerr := q.sliceToChangeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sliceToChangeStmt: %w", cerr)
 		}
 	}
 	if q.sliceUpdateStmt != nil {
@@ -1350,8 +1342,8 @@ type Queries struct {
 	deleteWorkerTagsStmt       *sql.Stmt
 	deleteWorkerTaskTypesStmt  *sql.Stmt
 	dependantsToRequeueStmt    *sql.Stmt
+	doomedCountsStmt           *sql.Stmt
 	doomedEndStmt              *sql.Stmt
-	doomedTotalsStmt           *sql.Stmt
 	dueSleepSchedulesStmt      *sql.Stmt
 	endAttemptStepStmt         *sql.Stmt
 	failedByStmt               *sql.Stmt
@@ -1426,10 +1418,9 @@ type Queries struct {
 	sliceActiveStmt            *sql.Stmt
 	sliceCloseAttemptsStmt     *sql.Stmt
 	sliceCloseStepsStmt        *sql.Stmt
-	sliceCountsStmt            *sql.Stmt
-	sliceEndStmt               *sql.Stmt
 	sliceHistoryStmt           *sql.Stmt
 	sliceReadyDependantsStmt   *sql.Stmt
+	sliceToChangeStmt          *sql.Stmt
 	sliceUpdateStmt            *sql.Stmt
 	staleTasksStmt             *sql.Stmt
 	startAttemptStepStmt       *sql.Stmt
@@ -1511,8 +1502,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteWorkerTagsStmt:       q.deleteWorkerTagsStmt,
 		deleteWorkerTaskTypesStmt:  q.deleteWorkerTaskTypesStmt,
 		dependantsToRequeueStmt:    q.dependantsToRequeueStmt,
+		doomedCountsStmt:           q.doomedCountsStmt,
 		doomedEndStmt:              q.doomedEndStmt,
-		doomedTotalsStmt:           q.doomedTotalsStmt,
 		dueSleepSchedulesStmt:      q.dueSleepSchedulesStmt,
 		endAttemptStepStmt:         q.endAttemptStepStmt,
 		failedByStmt:               q.failedByStmt,
@@ -1587,10 +1578,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		sliceActiveStmt:            q.sliceActiveStmt,
 		sliceCloseAttemptsStmt:     q.sliceCloseAttemptsStmt,
 		sliceCloseStepsStmt:        q.sliceCloseStepsStmt,
-		sliceCountsStmt:            q.sliceCountsStmt,
-		sliceEndStmt:               q.sliceEndStmt,
 		sliceHistoryStmt:           q.sliceHistoryStmt,
 		sliceReadyDependantsStmt:   q.sliceReadyDependantsStmt,
+		sliceToChangeStmt:          q.sliceToChangeStmt,
 		sliceUpdateStmt:            q.sliceUpdateStmt,
 		staleTasksStmt:             q.staleTasksStmt,
 		startAttemptStepStmt:       q.startAttemptStepStmt,

@@ -35,9 +35,12 @@ SELECT CAST(COALESCE(max(s.index_in_job), 0) AS BIGINT) AS upto FROM (
     SELECT t.index_in_job FROM tasks t WHERE t.job_id = @job_id ORDER BY t.index_in_job LIMIT CAST(@n AS BIGINT)
 ) s;
 
--- name: DoomedTotals :one
-SELECT CAST(COALESCE(sum(t.steps_total), 0) AS BIGINT) AS steps FROM tasks t
-WHERE t.job_id = @job_id AND t.index_in_job <= CAST(@upto AS BIGINT);
+-- name: DoomedCounts :many
+SELECT t.status, t.ready, count(*) AS n, CAST(COALESCE(sum(t.steps_completed), 0) AS BIGINT) AS steps,
+    CAST(COALESCE(sum(t.steps_total), 0) AS BIGINT) AS steps_total
+FROM tasks t
+WHERE t.job_id = @job_id AND t.index_in_job <= CAST(@upto AS BIGINT)
+GROUP BY t.status, t.ready;
 
 -- name: DeleteTaskHistory :exec
 -- Before its tasks: the database may give their numbers to others.
@@ -51,7 +54,8 @@ DELETE FROM tasks WHERE job_id = @job_id AND index_in_job <= CAST(@upto AS BIGIN
 UPDATE jobs SET steps_total = steps_total - @steps WHERE id = @id;
 
 -- name: DeleteJobHistory :exec
-DELETE FROM status_changes WHERE job_id = @job_id;
+-- Before the job; those of its tasks went with them.
+DELETE FROM status_changes WHERE what = 'job' AND object_id = @object_id;
 
 -- name: DeleteJobRow :exec
 DELETE FROM jobs WHERE id = @id;

@@ -7,7 +7,6 @@ package query
 
 import (
 	"context"
-	"database/sql"
 
 	"flamenco.farm/internal/store/micros"
 )
@@ -37,11 +36,12 @@ func (q *Queries) CountMarkedJobs(ctx context.Context) (int64, error) {
 }
 
 const deleteJobHistory = `-- name: DeleteJobHistory :exec
-DELETE FROM status_changes WHERE job_id = $1
+DELETE FROM status_changes WHERE what = 'job' AND object_id = $1
 `
 
-func (q *Queries) DeleteJobHistory(ctx context.Context, jobID sql.NullInt64) error {
-	_, err := q.exec(ctx, q.deleteJobHistoryStmt, deleteJobHistory, jobID)
+// Before the job; those of its tasks went with them.
+func (q *Queries) DeleteJobHistory(ctx context.Context, objectID int64) error {
+	_, err := q.exec(ctx, q.deleteJobHistoryStmt, deleteJobHistory, objectID)
 	return err
 }
 
@@ -87,6 +87,56 @@ func (q *Queries) DeleteTasks(ctx context.Context, arg DeleteTasksParams) (int64
 	return result.RowsAffected()
 }
 
+const doomedCounts = `-- name: DoomedCounts :many
+SELECT t.status, t.ready, count(*) AS n, CAST(COALESCE(sum(t.steps_completed), 0) AS BIGINT) AS steps,
+    CAST(COALESCE(sum(t.steps_total), 0) AS BIGINT) AS steps_total
+FROM tasks t
+WHERE t.job_id = $1 AND t.index_in_job <= CAST($2 AS BIGINT)
+GROUP BY t.status, t.ready
+`
+
+type DoomedCountsParams struct {
+	JobID int64
+	Upto  int64
+}
+
+type DoomedCountsRow struct {
+	Status     string
+	Ready      bool
+	N          int64
+	Steps      int64
+	StepsTotal int64
+}
+
+func (q *Queries) DoomedCounts(ctx context.Context, arg DoomedCountsParams) ([]DoomedCountsRow, error) {
+	rows, err := q.query(ctx, q.doomedCountsStmt, doomedCounts, arg.JobID, arg.Upto)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DoomedCountsRow
+	for rows.Next() {
+		var i DoomedCountsRow
+		if err := rows.Scan(
+			&i.Status,
+			&i.Ready,
+			&i.N,
+			&i.Steps,
+			&i.StepsTotal,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const doomedEnd = `-- name: DoomedEnd :one
 SELECT CAST(COALESCE(max(s.index_in_job), 0) AS BIGINT) AS upto FROM (
     SELECT t.index_in_job FROM tasks t WHERE t.job_id = $1 ORDER BY t.index_in_job LIMIT CAST($2 AS BIGINT)
@@ -104,23 +154,6 @@ func (q *Queries) DoomedEnd(ctx context.Context, arg DoomedEndParams) (int64, er
 	var upto int64
 	err := row.Scan(&upto)
 	return upto, err
-}
-
-const doomedTotals = `-- name: DoomedTotals :one
-SELECT CAST(COALESCE(sum(t.steps_total), 0) AS BIGINT) AS steps FROM tasks t
-WHERE t.job_id = $1 AND t.index_in_job <= CAST($2 AS BIGINT)
-`
-
-type DoomedTotalsParams struct {
-	JobID int64
-	Upto  int64
-}
-
-func (q *Queries) DoomedTotals(ctx context.Context, arg DoomedTotalsParams) (int64, error) {
-	row := q.queryRow(ctx, q.doomedTotalsStmt, doomedTotals, arg.JobID, arg.Upto)
-	var steps int64
-	err := row.Scan(&steps)
-	return steps, err
 }
 
 const jobsToMark = `-- name: JobsToMark :many

@@ -2,20 +2,17 @@
 
 -- A mass change works on a slice of a job: the tasks with an index above one bound and up to another.
 
--- name: SliceEnd :one
--- The highest index of the next n tasks to change, 0 when there is none.
-SELECT CAST(COALESCE(max(s.index_in_job), 0) AS BIGINT) AS upto FROM (
-    SELECT t.index_in_job FROM tasks t
+-- name: SliceToChange :many
+-- The next n tasks to change, counted by what the change does to them, and the highest index of each kind.
+SELECT s.type, s.status, s.ready, CAST(s.open_deps = 0 AS BOOLEAN) AS free, count(*) AS n,
+    CAST(COALESCE(sum(s.steps_completed), 0) AS BIGINT) AS steps, CAST(max(s.index_in_job) AS BIGINT) AS upto
+FROM (
+    SELECT t.type, t.status, t.ready, t.open_deps, t.steps_completed, t.index_in_job FROM tasks t
     WHERE t.job_id = @job_id AND t.index_in_job > CAST(@after AS BIGINT)
         AND t.status IN (@s1, @s2, @s3, @s4, @s5)
     ORDER BY t.index_in_job LIMIT CAST(@n AS BIGINT)
-) s;
-
--- name: SliceCounts :many
-SELECT t.type, t.status, t.ready, count(*) AS n, CAST(COALESCE(sum(t.steps_completed), 0) AS BIGINT) AS steps
-FROM tasks t
-WHERE t.job_id = @job_id AND t.index_in_job > CAST(@after AS BIGINT) AND t.index_in_job <= CAST(@upto AS BIGINT)
-GROUP BY t.type, t.status, t.ready;
+) s
+GROUP BY s.type, s.status, s.ready, CAST(s.open_deps = 0 AS BOOLEAN);
 
 -- name: SliceCloseAttempts :execrows
 UPDATE attempts SET ended_at = @ended_at, outcome = @outcome, reason = @reason

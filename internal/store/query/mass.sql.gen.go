@@ -107,97 +107,6 @@ func (q *Queries) SliceCloseSteps(ctx context.Context, arg SliceCloseStepsParams
 	return err
 }
 
-const sliceCounts = `-- name: SliceCounts :many
-SELECT t.type, t.status, t.ready, count(*) AS n, CAST(COALESCE(sum(t.steps_completed), 0) AS BIGINT) AS steps
-FROM tasks t
-WHERE t.job_id = $1 AND t.index_in_job > CAST($2 AS BIGINT) AND t.index_in_job <= CAST($3 AS BIGINT)
-GROUP BY t.type, t.status, t.ready
-`
-
-type SliceCountsParams struct {
-	JobID int64
-	After int64
-	Upto  int64
-}
-
-type SliceCountsRow struct {
-	Type   string
-	Status string
-	Ready  bool
-	N      int64
-	Steps  int64
-}
-
-func (q *Queries) SliceCounts(ctx context.Context, arg SliceCountsParams) ([]SliceCountsRow, error) {
-	rows, err := q.query(ctx, q.sliceCountsStmt, sliceCounts, arg.JobID, arg.After, arg.Upto)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []SliceCountsRow
-	for rows.Next() {
-		var i SliceCountsRow
-		if err := rows.Scan(
-			&i.Type,
-			&i.Status,
-			&i.Ready,
-			&i.N,
-			&i.Steps,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const sliceEnd = `-- name: SliceEnd :one
-
-
-SELECT CAST(COALESCE(max(s.index_in_job), 0) AS BIGINT) AS upto FROM (
-    SELECT t.index_in_job FROM tasks t
-    WHERE t.job_id = $1 AND t.index_in_job > CAST($2 AS BIGINT)
-        AND t.status IN ($3, $4, $5, $6, $7)
-    ORDER BY t.index_in_job LIMIT CAST($8 AS BIGINT)
-) s
-`
-
-type SliceEndParams struct {
-	JobID int64
-	After int64
-	S1    string
-	S2    string
-	S3    string
-	S4    string
-	S5    string
-	N     int64
-}
-
-// SPDX-License-Identifier: GPL-3.0-or-later
-// A mass change works on a slice of a job: the tasks with an index above one bound and up to another.
-// The highest index of the next n tasks to change, 0 when there is none.
-func (q *Queries) SliceEnd(ctx context.Context, arg SliceEndParams) (int64, error) {
-	row := q.queryRow(ctx, q.sliceEndStmt, sliceEnd,
-		arg.JobID,
-		arg.After,
-		arg.S1,
-		arg.S2,
-		arg.S3,
-		arg.S4,
-		arg.S5,
-		arg.N,
-	)
-	var upto int64
-	err := row.Scan(&upto)
-	return upto, err
-}
-
 const sliceHistory = `-- name: SliceHistory :exec
 INSERT INTO status_changes (what, object_id, job_id, from_status, to_status, changed_at, who, reason)
 SELECT 'task', t.id, t.job_id, t.status, $1, $2, $3, $4 FROM tasks t
@@ -268,6 +177,84 @@ func (q *Queries) SliceReadyDependants(ctx context.Context, arg SliceReadyDepend
 	for rows.Next() {
 		var i SliceReadyDependantsRow
 		if err := rows.Scan(&i.Type, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sliceToChange = `-- name: SliceToChange :many
+
+
+SELECT s.type, s.status, s.ready, CAST(s.open_deps = 0 AS BOOLEAN) AS free, count(*) AS n,
+    CAST(COALESCE(sum(s.steps_completed), 0) AS BIGINT) AS steps, CAST(max(s.index_in_job) AS BIGINT) AS upto
+FROM (
+    SELECT t.type, t.status, t.ready, t.open_deps, t.steps_completed, t.index_in_job FROM tasks t
+    WHERE t.job_id = $1 AND t.index_in_job > CAST($2 AS BIGINT)
+        AND t.status IN ($3, $4, $5, $6, $7)
+    ORDER BY t.index_in_job LIMIT CAST($8 AS BIGINT)
+) s
+GROUP BY s.type, s.status, s.ready, CAST(s.open_deps = 0 AS BOOLEAN)
+`
+
+type SliceToChangeParams struct {
+	JobID int64
+	After int64
+	S1    string
+	S2    string
+	S3    string
+	S4    string
+	S5    string
+	N     int64
+}
+
+type SliceToChangeRow struct {
+	Type   string
+	Status string
+	Ready  bool
+	Free   bool
+	N      int64
+	Steps  int64
+	Upto   int64
+}
+
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A mass change works on a slice of a job: the tasks with an index above one bound and up to another.
+// The next n tasks to change, counted by what the change does to them, and the highest index of each kind.
+func (q *Queries) SliceToChange(ctx context.Context, arg SliceToChangeParams) ([]SliceToChangeRow, error) {
+	rows, err := q.query(ctx, q.sliceToChangeStmt, sliceToChange,
+		arg.JobID,
+		arg.After,
+		arg.S1,
+		arg.S2,
+		arg.S3,
+		arg.S4,
+		arg.S5,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SliceToChangeRow
+	for rows.Next() {
+		var i SliceToChangeRow
+		if err := rows.Scan(
+			&i.Type,
+			&i.Status,
+			&i.Ready,
+			&i.Free,
+			&i.N,
+			&i.Steps,
+			&i.Upto,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -222,11 +222,13 @@ CREATE TABLE attempt_steps (
     PRIMARY KEY (attempt_id, command_index)
 );
 
+-- No line refers to its job: a change of all tasks of a job would check each. What deletes tasks and jobs deletes their lines
+-- first, by object.
 CREATE TABLE status_changes (
     id INTEGER PRIMARY KEY,
     what TEXT NOT NULL,
     object_id BIGINT NOT NULL,
-    job_id BIGINT REFERENCES jobs (id) ON DELETE CASCADE,
+    job_id BIGINT,
     from_status TEXT NOT NULL,
     to_status TEXT NOT NULL,
     changed_at BIGINT NOT NULL,
@@ -234,7 +236,6 @@ CREATE TABLE status_changes (
     reason TEXT NOT NULL
 );
 CREATE INDEX status_changes_by_object ON status_changes (what, object_id, id);
-CREATE INDEX status_changes_by_job ON status_changes (job_id);
 
 -- What takes long inside the Manager. manager is the one that runs it, or ran it last. runs is how often it was started, which is the epoch of the locks of its present run.
 CREATE TABLE operations (
