@@ -236,8 +236,8 @@ func (tx *Tx) importJobRow(j ImportedJob, t importTotals) (id, tag int64, err er
 // importAttempts writes for each task that a worker had the attempt of which something is known: the last one. A report
 // that comes from that worker later is then treated like any late one.
 func (tx *Tx) importAttempts(j ImportedJob, rows []taskRow, ids []int64) error {
-	attempts := newBulk(tx, `attempts (task_id, generation, assignment, worker_id, session, slot, started_at, ended_at, outcome,
-        reason)`, 10)
+	attempts := newBulk(tx, "attempts", `task_id, generation, assignment, worker_id, session, slot, started_at, ended_at, outcome,
+        reason`)
 	for i, t := range rows {
 		if t.generation == 0 {
 			continue
@@ -259,7 +259,7 @@ const imported = "imported"
 
 func (tx *Tx) importFailures(job int64, j ImportedJob, ids []int64) error {
 	workers := map[string]int64{}
-	failures := newBulk(tx, "task_failures (task_id, worker_id, job_id, created_at)", 4)
+	failures := newBulk(tx, "task_failures", "task_id, worker_id, job_id, created_at")
 	for i, t := range j.Tasks {
 		for _, f := range t.FailedBy {
 			worker, err := tx.workerRow(workers, f.WorkerID)
@@ -291,7 +291,7 @@ func (tx *Tx) importFailures(job int64, j ImportedJob, ids []int64) error {
 
 // importHistory writes how tasks came to be what they are: a history begins with queued.
 func (tx *Tx) importHistory(job int64, rows []taskRow, ids []int64, why Why) error {
-	lines := newBulk(tx, "status_changes (what, object_id, job_id, from_status, to_status, changed_at, who, reason)", 8)
+	lines := newBulk(tx, "status_changes", "what, object_id, job_id, from_status, to_status, changed_at, who, reason")
 	for i, t := range rows {
 		if t.status == farm.TaskQueued {
 			continue

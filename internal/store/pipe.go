@@ -149,6 +149,19 @@ func (p *pipe) ask(ctx context.Context, questions []question) error {
 	return p.err
 }
 
+// copyIn inserts rows with COPY, after what waits.
+func (p *pipe) copyIn(ctx context.Context, table string, columns []string, rows [][]any) error {
+	if err := p.flush(ctx); err != nil {
+		return err
+	}
+	p.asked++
+	p.err = p.conn.Raw(func(driver any) error {
+		_, err := driver.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows)) //nolint:forcetypeassert // it is the only driver here
+		return err
+	})
+	return p.err
+}
+
 func (p *pipe) hear(answers pgx.BatchResults, waiting int, questions []question) error {
 	for range waiting {
 		tag, err := answers.Exec()

@@ -124,11 +124,11 @@ type taskRow struct {
 	created, updated, touched micros.Time
 }
 
-// insertTaskRows writes tasks, commands and dependencies with several rows a statement, and returns the ids of the rows.
+// insertTaskRows writes tasks, commands and dependencies, many rows at once, and returns the ids of the rows.
 func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
-	rows := newBulk(tx, `tasks (uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, has_dependants, worker_id,
+	rows := newBulk(tx, "tasks", `uuid, job_id, index_in_job, name, type, status, priority, activity, open_deps, ready, has_dependants, worker_id,
         slot, assignment, generation, on_disconnect, last_sequence, log_size, steps_completed, steps_total, lost, created_at,
-        updated_at, touched_at, revision)`, 25)
+        updated_at, touched_at, revision`)
 	needed := dependants(tasks)
 	for i, t := range tasks {
 		if t.ID == "" {
@@ -155,8 +155,8 @@ func (tx *Tx) insertTaskRows(job int64, tasks []taskRow) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	specs := newBulk(tx, "task_specs (task_id, commands)", 2)
-	deps := newBulk(tx, "task_dependencies (task_id, dependency_id)", 2)
+	specs := newBulk(tx, "task_specs", "task_id, commands")
+	deps := newBulk(tx, "task_dependencies", "task_id, dependency_id")
 	for i, t := range tasks {
 		commands, err := jsonText(t.Commands)
 		if err != nil {
@@ -262,19 +262,28 @@ func jsonText(v any) (string, error) {
 	return string(data), err
 }
 
-// bulk collects rows of one table and inserts many with a statement, which is parsed once.
+// rowsPerCopy bounds what is in memory of the rows that go to PostgreSQL.
+const rowsPerCopy = 2000
+
+// bulk collects rows of one table and inserts many at once: on SQLite with a statement that is parsed once, on PostgreSQL with
+// COPY, unless they are few: that is two trips to the server more.
 type bulk struct {
 	tx      *Tx
-	into    string
-	columns int
+	table   string
+	columns []string
 	args    []any
-	full    int       // how many arguments fill a statement
-	whole   *sql.Stmt // inserts that many; nil until they have come
+	few     int       // how many arguments a statement takes
+	full    int       // how many are inserted at once
+	whole   *sql.Stmt // inserts that many; nil until they have come, and on PostgreSQL
 }
 
-func newBulk(tx *Tx, into string, columns int) *bulk {
-	full := max(1, paramsPerInsert/columns) * columns
-	return &bulk{tx: tx, into: into, columns: columns, full: full, args: make([]any, 0, full)}
+func newBulk(tx *Tx, table, columns string) *bulk {
+	b := &bulk{tx: tx, table: table, columns: strings.FieldsFunc(columns, func(r rune) bool { return strings.ContainsRune(", \n", r) })}
+	b.few = max(1, paramsPerInsert/len(b.columns)) * len(b.columns)
+	if b.full = b.few; tx.pg != nil {
+		b.full = rowsPerCopy * len(b.columns)
+	}
+	return b
 }
 
 func (b *bulk) add(row ...any) (err error) {
@@ -282,38 +291,41 @@ func (b *bulk) add(row ...any) (err error) {
 	if len(b.args) < b.full {
 		return nil
 	}
-	if b.whole == nil && b.tx.pg == nil {
+	if b.tx.pg != nil {
+		return b.flush()
+	}
+	if b.whole == nil {
 		if b.whole, err = b.tx.db.(*sqliteConn).parsed(b.tx.ctx, b.insert()); err != nil { //nolint:forcetypeassert // the only other runner
 			return err
 		}
 	}
-	if b.whole == nil { // PostgreSQL's connections keep what they have parsed
-		_, err = b.tx.db.ExecContext(b.tx.ctx, b.insert(), slices.Clone(b.args)...)
-	} else {
-		_, err = b.whole.ExecContext(b.tx.ctx, b.args...)
-	}
+	_, err = b.whole.ExecContext(b.tx.ctx, b.args...)
 	b.args = b.args[:0]
 	return err
 }
 
 // flush inserts what is left.
-func (b *bulk) flush() error {
-	if len(b.args) == 0 {
-		return nil
+func (b *bulk) flush() (err error) {
+	switch {
+	case len(b.args) == 0:
+	case len(b.args) > b.few: // on PostgreSQL
+		err = b.tx.pg.pipe.copyIn(b.tx.ctx, b.table, b.columns, slices.Collect(slices.Chunk(b.args, len(b.columns))))
+	default:
+		_, err = b.tx.db.ExecContext(b.tx.ctx, b.insert(), slices.Clone(b.args)...)
 	}
-	_, err := b.tx.db.ExecContext(b.tx.ctx, b.insert(), b.args...)
+	b.args = b.args[:0]
 	return err
 }
 
 // insert is the statement for the rows that were collected.
 func (b *bulk) insert() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "INSERT INTO %s VALUES ", b.into)
+	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", b.table, strings.Join(b.columns, ", "))
 	for i := range b.args {
 		switch {
 		case i == 0:
 			text.WriteByte('(')
-		case i%b.columns == 0:
+		case i%len(b.columns) == 0:
 			text.WriteString("),(")
 		default:
 			text.WriteByte(',')
