@@ -85,6 +85,9 @@ func storesManyTasks(f *Farm) {
 	if len(tasks) != n || f.job(id).Tasks.Queued != n {
 		f.t.Fatalf("%d tasks stored", len(tasks))
 	}
+	if !slices.IsSorted(tasks) {
+		f.t.Errorf("the ids of the tasks are not in their order")
+	}
 	if got := f.count("SELECT count(*) FROM task_dependencies"); got != 3*n/10 {
 		f.t.Errorf("%d dependencies stored", got)
 	}

@@ -222,8 +222,8 @@ CREATE TABLE attempt_steps (
     PRIMARY KEY (attempt_id, command_index)
 );
 
--- No line refers to its job: a change of all tasks of a job would check each. What deletes tasks and jobs deletes their lines
--- first, by object.
+-- job_id is no reference: PostgreSQL would look for the job with each of the many lines of a change of all its tasks. What
+-- deletes tasks and jobs deletes their lines before them, by object.
 CREATE TABLE status_changes (
     id INTEGER PRIMARY KEY,
     what TEXT NOT NULL,
