@@ -42,14 +42,24 @@ flamenco-worker: ## Build the Worker
 flamenco: ## Build the command line
 	$(BUILD) -o bin/ ./cmd/flamenco
 
-webapp: ## Check that the web page is there (it is written by hand and needs no build)
-	@test -s web/app/index.html || { echo 'web/app/index.html is missing: the Manager would have no page to show.' >&2; exit 1; }
+webapp: web/app/node_modules/.stamp ## Build the web app, which is baked into the Manager
+	@cd web/app && npm run --silent build -- --logLevel warn
+
+web/app/node_modules/.stamp: web/app/package.json web/app/package-lock.json
+	@tools/with-deps node npm
+	@echo 'Packages of the web app'
+	@cd web/app && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 ##@ Test
-.PHONY: test check format-check vet lint spdx unit-tests cross-vet race-tests s3-tests soak bench fuzz
-check: format-check vet spdx lint unit-tests ## Quick checks before a commit: format, vet, lint, licence lines, unit tests
+.PHONY: test check web-check format-check vet lint spdx unit-tests cross-vet race-tests s3-tests soak bench fuzz
+check: format-check vet spdx lint unit-tests web-check ## Quick checks before a commit: format, vet, lint, licence lines, unit tests
 
-test: with-deps all format-check vet spdx lint cross-vet generate-check race-tests s3-tests ## Everything, with the race detector and real renders
+test: with-deps all format-check vet spdx lint cross-vet generate-check web-check race-tests s3-tests ## Everything, with the race detector and real renders
+
+web-check: web/app/node_modules/.stamp ## The web app: format, lint, types, unit tests
+	@echo 'Web app'
+	@cd web/app && for step in format-check lint types test; do npm run --silent $$step; done
 
 format-check:
 	@echo 'Format'
@@ -108,9 +118,10 @@ fuzz: ## Feed every parser of outside bytes with generated input, FUZZTIME=1m ea
 
 ##@ Develop
 .PHONY: generate generate-check format tidy clean
-generate: ## Erase and make again everything that is generated
-	find pkg internal -name '*.gen.*' -delete
+generate: web/app/node_modules/.stamp ## Erase and make again everything that is generated
+	find pkg internal web/app/src -name '*.gen.*' -delete
 	go generate ./pkg/api
+	cd web/app && npm run --silent generate
 	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc generate
 	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc --file sqlc.sqlite.yaml compile
 	go test ./internal/flow -run '^TestTheDocumentationSaysWhatTheTablesSay$$' -update
@@ -119,15 +130,16 @@ generate: ## Erase and make again everything that is generated
 
 generate-check:
 	@echo 'Generated files'
-	@sums() { find pkg internal docs/reference -name '*.gen.*' -type f -print0 -o -path 'docs/reference/*' -type f -print0 | sort -z | xargs -0 sha256sum; sha256sum .golangci.yml; }; \
+	@sums() { find pkg internal web/app/src docs/reference -name '*.gen.*' -type f -print0 -o -path 'docs/reference/*' -type f -print0 | sort -z | xargs -0 sha256sum; sha256sum .golangci.yml; }; \
 	before=$$(sums); $(MAKE) --no-print-directory generate >/dev/null; after=$$(sums); \
 	if [ "$$before" != "$$after" ]; then \
 		echo 'These files differ from what is generated (they are made again now; commit them):'; \
 		diff <(echo "$$before") <(echo "$$after") | sed -n 's/^[<>] [0-9a-f]*  //p' | sort -u; exit 1; \
 	fi
 
-format: ## Format all Go code
+format: web/app/node_modules/.stamp ## Format all code
 	$(GOTOOL) gofumpt -w .
+	cd web/app && npm run --silent format
 
 tidy: ## Tidy the products' and the tools' module files
 	go mod tidy
@@ -136,7 +148,8 @@ tidy: ## Tidy the products' and the tools' module files
 	(cd "$$dir" && go mod tidy); cp "$$dir/go.mod" tools/tools.mod; cp "$$dir/go.sum" tools/tools.sum
 
 clean: ## Remove what was built
-	rm -rf bin
+	rm -rf bin web/app/node_modules
+	find web/dist -mindepth 1 -not -name placeholder.html -delete
 
 ##@ Set up
 .PHONY: with-deps demo-deps help

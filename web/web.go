@@ -6,17 +6,32 @@ package web
 
 import (
 	"embed"
+	"errors"
 	"io/fs"
 )
 
-//go:embed app
-var files embed.FS
+// built is what `make webapp` makes of app/, and a page that says so where that was not done. Names that begin with an
+// underscore are also files of the app.
+//
+//go:embed all:dist
+var built embed.FS
+
+//go:embed old
+var old embed.FS
 
 // App is the web app: index.html and what it loads.
 func App() fs.FS {
-	app, err := fs.Sub(files, "app")
+	app := folder(built, "dist")
+	if _, err := fs.Stat(app, "index.html"); errors.Is(err, fs.ErrNotExist) {
+		return folder(old, "old")
+	}
+	return app
+}
+
+func folder(files fs.FS, name string) fs.FS {
+	sub, err := fs.Sub(files, name)
 	if err != nil {
 		panic(err) // the folder is part of the program
 	}
-	return app
+	return sub
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -51,6 +52,7 @@ type commandLine struct {
 	writeConfig bool
 	setUp       bool
 	profiles    string
+	webProxy    *url.URL
 	instead     []string // the subcommand that a flag of Flamenco 3 stands for
 }
 
@@ -94,6 +96,7 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 	flags.BoolVar(&cmd.setUp, "setup-assistant", false, "offer the setup assistant, also when there is a configuration already")
 	flags.DurationVar(&cmd.delay, "delay", 0, "wait for this `TIME`, such as 10s, before starting")
 	flags.StringVar(&cmd.profiles, "pprof", "", telemetry.ProfilesUsage)
+	proxy := flags.String("web-proxy", "", "for work on the web app: show the one of the Vite server at this `URL`")
 	show := flags.Bool("shaman-gc-show", false, "the same as the subcommand shaman gc -dry-run")
 	collect := flags.Bool("shaman-gc-delete", false, "the same as the subcommand shaman gc")
 	flags.Usage = func() {
@@ -117,7 +120,10 @@ func parseCommandLine(args []string, output io.Writer) (commandLine, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case cmd.delay < 0:
 		err = fmt.Errorf("-delay %s is less than no time", cmd.delay)
-	case cmd.profiles != "":
+	case *proxy != "":
+		cmd.webProxy, err = parseWebProxy(*proxy)
+	}
+	if err == nil && cmd.profiles != "" {
 		err = telemetry.CheckProfilesAddress(cmd.profiles)
 	}
 	if err != nil {
@@ -143,7 +149,7 @@ func run(ctx context.Context, cmd commandLine, env []string, log *slog.Logger) e
 		return nil
 	}
 	src := config.Sources{Path: cmd.config, Env: env, ExecutableDir: filepath.Dir(executable), SetUp: cmd.setUp}
-	return runAgain(ctx, src, Options{Log: log, ScriptsDir: jobtype.DefaultScriptsDir(), Executable: executable, Profiles: cmd.profiles})
+	return runAgain(ctx, src, Options{Log: log, ScriptsDir: jobtype.DefaultScriptsDir(), Executable: executable, Profiles: cmd.profiles, WebProxy: cmd.webProxy})
 }
 
 // wait lets time pass before the start, so that a network or a disk can come up first. It is false if ctx ended meanwhile.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 
 	"flamenco.farm/internal/auth"
@@ -47,6 +48,8 @@ type Options struct {
 	OnListen func(net.Addr)
 	// Profiles is the address, of this machine alone, at which profiles of the Manager are served; "" = nowhere.
 	Profiles string
+	// WebProxy is the Vite server of who works on the web app; nil = the web app is the one baked in.
+	WebProxy *url.URL
 }
 
 // Manager is a farm's Manager.
@@ -177,7 +180,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 			return err
 		},
 		ImportFarm: imports.Import,
-		FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
+		WebApp: m.webApp(), FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 		Checks:   checks(db, files), Metrics: measures.Handler(m.opts.Log), Observe: measures.request,
 	})

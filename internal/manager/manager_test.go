@@ -274,6 +274,7 @@ func TestTheCommandLineIsChecked(t *testing.T) {
 		{[]string{"-nonsense"}, 2},
 		{[]string{"argument"}, 2},
 		{[]string{"-pprof", "0.0.0.0:6060"}, 2},
+		{[]string{"-web-proxy", "localhost:5173"}, 2},
 		{[]string{"-quiet", "-config", broken}, 1},
 		{[]string{"-quiet", "-config", written, "-write-config"}, 0},
 		{[]string{"-quiet", "-config", written, "-write-config"}, 1},

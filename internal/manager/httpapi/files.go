@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"flamenco.farm/internal/farm"
 	"flamenco.farm/internal/preview"
 	"flamenco.farm/internal/tasklog"
-	"flamenco.farm/web"
 )
 
 // jobFiles begins the addresses of the files of jobs in the local storage.
@@ -36,10 +34,6 @@ const (
 
 // noAddon is what people see who follow the web app's link to the add-on.
 const noAddon = "this Manager brings no Blender add-on of its own yet; the one of Flamenco 3 works with it"
-
-// appPolicy lets the web app load its own files and nothing else.
-const appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 // swaggerPolicy allows the inline script and styles that Swagger UI is made of.
 const swaggerPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
@@ -61,7 +55,7 @@ func (h *handlers) mountFiles(router chi.Router) {
 	toApp := http.RedirectHandler(appPath, http.StatusTemporaryRedirect).ServeHTTP
 	router.Get("/", toApp)
 	router.Get(strings.TrimSuffix(appPath, "/"), toApp)
-	router.Handle(appPath+"*", withPolicy(appPolicy, http.StripPrefix(appPath, readOnly(serveApp(web.App())))))
+	router.Handle(appPath+"*", http.StripPrefix(appPath, h.WebApp))
 	router.Get("/favicon.ico", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
 	router.Get("/favicon.png", http.RedirectHandler(appPath+"icon.svg", http.StatusTemporaryRedirect).ServeHTTP)
 	router.Get(addonPath, func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, noAddon) })
@@ -93,26 +87,6 @@ func readOnly(next http.Handler) http.Handler {
 }
 
 func notFound(w http.ResponseWriter) { writeError(w, http.StatusNotFound, "there is no such file") }
-
-// serveApp serves the files of the web app; every other path is one that the app itself understands.
-func serveApp(app fs.FS) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.URL.Path
-		if slices.Contains(strings.Split(name, "/"), "..") {
-			notFound(w)
-			return
-		}
-		if info, err := fs.Stat(app, name); name == "" || err != nil || info.IsDir() {
-			if path.Ext(name) != "" {
-				notFound(w)
-				return
-			}
-			name = "index.html"
-		}
-		w.Header().Set("Cache-Control", "no-cache") // a new Manager brings a new app
-		http.ServeFileFS(w, r, app, name)
-	})
-}
 
 // serveJobFile serves a file of a job as it is, never a list of them. The root keeps links and ".." inside.
 func (h *handlers) serveJobFile(w http.ResponseWriter, r *http.Request) {

@@ -51,6 +51,7 @@ type Options struct {
 	// Description is served to whoever found the Manager in the network, at discover.DescriptionPath; nil = it is not.
 	Description []byte
 
+	WebApp     http.Handler             // see WebApp and WebAppFrom
 	FarmStatus func() farm.StatusReport // of the farm as it was last found
 	Events     http.Handler             // of Socket.IO clients
 	Origins    []string                 // of pages that may use the API, beside its own

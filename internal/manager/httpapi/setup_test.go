@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -99,6 +100,14 @@ func run(t *testing.T, part func(context.Context) error) {
 // holding makes requests for a task wait for long.
 func holding(o *sched.Options) { o.RequestHold = time.Minute }
 
+// webApp stands for the built web app.
+var webApp = fstest.MapFS{
+	"index.html":    {Data: []byte("<!DOCTYPE html>")},
+	"app.js":        {Data: []byte(strings.Repeat("import { it } from './it.js'\n", 300))},
+	"icon.svg":      {Data: []byte("<svg/>")},
+	"assets/x-1.js": {Data: []byte("export {}")},
+}
+
 func setup(t *testing.T, change ...func(*sched.Options)) *server {
 	t.Helper()
 	return setupWith(t, func(*httpapi.Options) {}, change...)
@@ -170,6 +179,7 @@ func setupWith(t *testing.T, adjust func(*httpapi.Options), change ...func(*sche
 		Store: s.store, Sched: scheduler, JobTypes: types, TaskLogs: logs, Previews: previews, Workers: workers, Files: files,
 		Variables:  func() *variables.Set { return set },
 		FarmStatus: func() farm.StatusReport { return farm.StatusReport{Status: farm.StatusInoperative} },
+		WebApp:     httpapi.WebApp(webApp),
 		Events:     http.NotFoundHandler(), Origins: []string{"http://localhost:8081"},
 	}
 	adjust(&apiOptions)
