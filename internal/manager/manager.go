@@ -180,7 +180,7 @@ func (m *Manager) Run(ctx context.Context) (err error) {
 			return err
 		},
 		ImportFarm: imports.Import,
-		WebApp: m.webApp(), FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
+		WebApp:     m.webApp(), FarmStatus: events.status.Report, Events: events.socketio, Origins: trustedOrigins(cfg.Listen),
 		Deletion: deletion{retire: scheduler.MarkForDeletion, retires: scheduler.MarkManyForDeletion, start: start},
 		Checks:   checks(db, files), Metrics: measures.Handler(m.opts.Log), Observe: measures.request,
 	})

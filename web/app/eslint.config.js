@@ -18,6 +18,7 @@ export default ts.config(
       'vue/block-lang': ['error', { script: { lang: 'ts' } }],
       'vue/block-order': ['error', { order: ['script', 'template', 'style'] }],
       'vue/component-api-style': ['error', ['script-setup']],
+      'vue/one-component-per-file': 'off',
       'vue/no-v-html': 'error',
       // prettier decides about these
       'vue/html-indent': 'off',
