@@ -2,6 +2,7 @@
 
 import '@/styles/tokens.css'
 import '@/styles/base.css'
+import '@/styles/ansi.css'
 import { createPinia } from 'pinia'
 import { createApp } from 'vue'
 import App from '@/App.vue'

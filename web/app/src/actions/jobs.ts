@@ -68,7 +68,7 @@ interface FailedTasks {
 
 async function requeueFailed(job: JobRow): Promise<void> {
   for (let after: string | undefined = undefined; after !== '';) {
-    const query = { limit: pageSize, status_in: ['failed' as const, 'soft-failed' as const], after }
+    const query: FailedTasks = { limit: pageSize, status_in: ['failed', 'soft-failed'], after }
     const found = await page(client.GET('/api/v3/jobs/{job_id}/tasks', { params: { ...path(job), query } }))
     const change = { status: 'queued' as const, reason: 'requeued in the web app' }
     const failures = await forEach(found.body?.tasks ?? [], (task) =>

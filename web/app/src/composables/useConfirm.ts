@@ -13,6 +13,8 @@ export interface Question {
   field?: {
     label: string
     value: string
+    /** Any text instead of a number. */
+    text?: boolean
     min?: number
     max?: number
     options?: readonly { value: string; label: string }[]

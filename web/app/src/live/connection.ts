@@ -25,6 +25,7 @@ export type ConnectionState = 'connecting' | 'connected' | 'lost'
 /** The part of a Socket.IO client that is used here. */
 export interface Socket {
   on(name: string, listener: (payload: never) => void): unknown
+  off(name: string, listener: (payload: never) => void): unknown
   emit(name: string, payload: unknown): unknown
   connect(): unknown
 }
@@ -49,8 +50,10 @@ export class Connection {
     this.socket.connect()
   }
 
-  on<N extends EventName>(name: N, listener: (payload: Events[N]) => void): void {
+  /** Calls listener for each event of a name. Returns how to stop that. */
+  on<N extends EventName>(name: N, listener: (payload: Events[N]) => void): () => void {
     this.socket.on(name, listener as (payload: never) => void)
+    return () => this.socket.off(name, listener as (payload: never) => void)
   }
 
   /** Calls listener whenever there is a connection; again is false for the first one. Returns how to stop that. */

@@ -17,6 +17,9 @@ class FakeSocket implements Socket {
   on(name: string, listener: (payload: never) => void) {
     this.listeners.set(name, listener)
   }
+  off(name: string) {
+    this.listeners.delete(name)
+  }
   emit(_name: string, payload: unknown) {
     this.sent.push(payload)
   }
