@@ -98,12 +98,11 @@ export class Connection {
 
 /** A connection to the Manager that this page came from; nothing happens before start. */
 export function openConnection(): Connection {
-  return new Connection(
-    io({
-      transports: ['websocket', 'polling'],
-      autoConnect: false,
-      reconnectionDelay: 500,
-      reconnectionDelayMax: 5000,
-    }),
-  )
+  const socket = io({
+    transports: ['websocket', 'polling'],
+    autoConnect: false,
+    reconnectionDelay: 500,
+    reconnectionDelayMax: 5000,
+  })
+  return new Connection(socket as unknown as Socket) // its listeners take anything, ours what the Manager sends
 }
