@@ -6,7 +6,6 @@ package web
 
 import (
 	"embed"
-	"errors"
 	"io/fs"
 )
 
@@ -16,22 +15,11 @@ import (
 //go:embed all:dist
 var built embed.FS
 
-//go:embed old
-var old embed.FS
-
-// App is the web app: index.html and what it loads.
+// App is the web app: index.html and what it loads, or placeholder.html alone.
 func App() fs.FS {
-	app := folder(built, "dist")
-	if _, err := fs.Stat(app, "index.html"); errors.Is(err, fs.ErrNotExist) {
-		return folder(old, "old")
-	}
-	return app
-}
-
-func folder(files fs.FS, name string) fs.FS {
-	sub, err := fs.Sub(files, name)
+	app, err := fs.Sub(built, "dist")
 	if err != nil {
 		panic(err) // the folder is part of the program
 	}
-	return sub
+	return app
 }
