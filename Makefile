@@ -11,6 +11,9 @@ export CGO_ENABLED := 0
 # The version is set below, so Go need not ask git, which fails where the checkout belongs to somebody else.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
+# Where tools/with-node puts Node.js if the system's is too old for the tools of the web app.
+export PATH := $(CURDIR)/bin/node/bin:$(PATH)
+
 GOTOOL := go tool -modfile=tools/tools.mod
 VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//')
 COMMIT := $(shell git describe --always --exclude '*' --dirty 2>/dev/null)
@@ -46,7 +49,7 @@ webapp: web/app/node_modules/.stamp ## Build the web app, which is baked into th
 	@cd web/app && npm run --silent build -- --logLevel warn
 
 web/app/node_modules/.stamp: web/app/package.json web/app/package-lock.json
-	@tools/with-deps node npm
+	@tools/with-node
 	@echo 'Packages of the web app'
 	@cd web/app && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
@@ -153,9 +156,10 @@ clean: ## Remove what was built
 
 ##@ Set up
 .PHONY: with-deps demo-deps help
-with-deps: ## Install what the tests need and is missing: a C compiler, PostgreSQL, HAProxy, nginx, Blender, FFmpeg, ip, Node.js, mosquitto, Python programs (Debian, Ubuntu)
-	@tools/with-deps gcc blender ffmpeg python3 ip node npm mosquitto mosquitto_sub postgres haproxy nginx
+with-deps: ## Install what the tests need and is missing: a C compiler, PostgreSQL, HAProxy, nginx, Blender, FFmpeg, ip, mosquitto, Python programs, Node.js (Debian, Ubuntu)
+	@tools/with-deps gcc blender ffmpeg python3 ip node mosquitto mosquitto_sub postgres haproxy nginx
 	@tools/with-python
+	@tools/with-node
 	@$(MAKE) -s test/events/node_modules/.stamp
 
 test/events/node_modules/.stamp: test/events/package.json test/events/package-lock.json
