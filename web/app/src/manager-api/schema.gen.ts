@@ -225,7 +225,7 @@ export interface paths {
         };
         /**
          * Export the farm
-         * @description The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if it ends with the trailer `X-Flamenco-Complete: yes`, or if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
+         * @description The whole database as it is at one moment, with the hashes of the secrets of Workers, as JSON lines compressed with Zstandard. It is complete if its last line is the end that the format demands: when something fails half-way the connection is cut. Files, such as task logs and pictures, are not in it.
          */
         get: operations["exportFarm"];
         put?: never;
@@ -287,7 +287,7 @@ export interface paths {
         put?: never;
         /**
          * Begin a session
-         * @description Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are.
+         * @description Called at every start of a Worker. Whatever the Worker still held from an earlier session goes back to the queue. It is never answered with 5xx while the credentials are right, because older Workers would then forget who they are. A Worker that goes over to another Manager calls it with the session it is in: then none begins.
          */
         post: operations["signOn"];
         delete?: never;
@@ -2407,6 +2407,8 @@ export interface components {
         task_id: string;
         /** @description The session that sign-on began. A call of a session that another sign-on has ended changes nothing. */
         session: string;
+        /** @description The session that the Worker is in already. If that is not its session any more the answer is 409, and nothing changes. Not in Flamenco 3. */
+        joined_session: string;
         /** @description The assignment that the call is about. Without it the Worker's last assignment of the task is meant. */
         assignment: string;
         /** @description Number of the update, growing with every update of the assignment. An update with a number that was there before is a repetition and changes nothing. */
@@ -2882,7 +2884,10 @@ export interface operations {
     signOn: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The session that the Worker is in already. If that is not its session any more the answer is 409, and nothing changes. Not in Flamenco 3. */
+                "X-Flamenco-Session"?: components["parameters"]["joined_session"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -2906,6 +2911,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
             default: components["responses"]["Failure"];
         };
     };
