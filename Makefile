@@ -128,7 +128,7 @@ generate: web/app/node_modules/.stamp ## Erase and make again everything that is
 	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc generate
 	cd internal/store && go tool -modfile=../../tools/tools.mod sqlc --file sqlc.sqlite.yaml compile
 	go test ./internal/flow -run '^TestTheDocumentationSaysWhatTheTablesSay$$' -update
-	go test ./internal/config -run '^TestTheReferenceSaysWhatTheSettingsAre$$' -update
+	go test ./internal/config -run '^Test(TheReferenceSays|TheWebAppKnows)WhatTheSettingsAre$$' -update
 	go test ./tools/archtest -run '^TestTheLinterHasTheRulesOfTheArchitecturePage$$' -update
 
 generate-check:

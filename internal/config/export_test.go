@@ -6,15 +6,19 @@ import "log/slog"
 
 // Row is what the reference says of a setting.
 type Row struct {
-	Key, Default, Doc string
-	Live              bool
+	Key, Default, Doc, Form string
+	Live, Secret            bool
+	Choices                 []string
 }
 
 // Rows is every setting, in the order of the sample.
 func Rows() []Row {
 	rows := make([]Row, 0, len(settings))
 	for _, s := range settings {
-		rows = append(rows, Row{Key: s.key, Default: s.format(Default()), Doc: s.doc, Live: s.live})
+		rows = append(rows, Row{
+			Key: s.key, Default: s.format(Default()), Doc: s.doc, Form: string(s.form),
+			Live: s.live, Secret: s.secret || s.secretIf != nil, Choices: s.choices,
+		})
 	}
 	return rows
 }

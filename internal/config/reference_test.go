@@ -4,6 +4,7 @@ package config_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,9 +55,37 @@ func TestTheReferenceSaysWhatTheSettingsAre(t *testing.T) {
 	fmt.Fprintf(&page, "%s\n## The file with every default\n\n`flamenco-manager -write-config` writes it:\n\n```yaml\n%s```\n",
 		referenceVariables, sample)
 
-	path := filepath.Join("..", "..", "docs", "reference", "manager-configuration.md")
+	compareReference(t, filepath.Join("..", "..", "docs", "reference", "manager-configuration.md"), page.Bytes())
+}
+
+// The web app makes the form of the settings from the same table.
+func TestTheWebAppKnowsWhatTheSettingsAre(t *testing.T) {
+	t.Parallel()
+	type field struct {
+		Key     string   `json:"key"`
+		Default string   `json:"default"`
+		Help    string   `json:"help"`
+		Form    string   `json:"form"`
+		Live    bool     `json:"live"`
+		Secret  bool     `json:"secret"`
+		Choices []string `json:"choices,omitempty"`
+	}
+	var fields []field
+	for _, row := range config.Rows() {
+		fields = append(fields, field{row.Key, row.Default, row.Doc, row.Form, row.Live, row.Secret, row.Choices})
+	}
+	text, err := json.MarshalIndent(fields, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareReference(t, filepath.Join("..", "..", "web", "app", "src", "settings", "settings.gen.json"), append(text, '\n'))
+}
+
+// compareReference compares a generated file with what it must be, or writes it with -update.
+func compareReference(t *testing.T, path string, want []byte) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -65,7 +94,7 @@ func TestTheReferenceSaysWhatTheSettingsAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(had), page.String()); diff != "" {
+	if diff := cmp.Diff(string(had), string(want)); diff != "" {
 		t.Errorf("%s is out of date, run: go test ./internal/config -update\n%s", path, diff)
 	}
 }

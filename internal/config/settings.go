@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,11 +15,13 @@ import (
 
 // setting is one scalar of the configuration: file, environment and sample all go through this table.
 type setting struct {
-	key    string // path in the file, with dots
-	doc    string
-	kind   kind // of its value in JSON
-	live   bool // a change holds at once; all others wait for a restart
-	secret bool // nobody is shown the value
+	key     string // path in the file, with dots
+	doc     string
+	kind    kind     // of its value in JSON
+	form    form     // how people write it
+	choices []string // all values, for formChoice
+	live    bool     // a change holds at once; all others wait for a restart
+	secret  bool     // nobody is shown the value
 	// secretIf says of a value that nobody is shown it, though it is shown otherwise; nil = never
 	secretIf func(string) bool
 	parse    func(c *Config, text string) error
@@ -32,6 +35,18 @@ const (
 	kindText kind = iota
 	kindNumber
 	kindBoolean
+)
+
+// form is how people write a value, so that the web app can offer the right field.
+type form string
+
+const (
+	formText     form = "text"
+	formNumber   form = "number"
+	formSwitch   form = "switch"
+	formChoice   form = "choice"
+	formDuration form = "duration"
+	formSize     form = "size"
 )
 
 // settings is every scalar setting, in the order of the sample.
@@ -146,7 +161,7 @@ func secret(s setting) setting {
 
 func text(key, doc string, at func(*Config) *string, check func(string) error) setting {
 	return setting{
-		key: key, doc: doc,
+		key: key, doc: doc, form: formText,
 		parse: func(c *Config, text string) error {
 			if err := check(text); err != nil {
 				return err
@@ -159,16 +174,16 @@ func text(key, doc string, at func(*Config) *string, check func(string) error) s
 }
 
 func choice[T ~string](key, doc string, at func(*Config) *T, choices ...T) setting {
+	names := make([]string, 0, len(choices))
+	for _, choice := range choices {
+		names = append(names, string(choice))
+	}
 	return setting{
-		key: key, doc: doc,
+		key: key, doc: doc, form: formChoice, choices: names,
 		parse: func(c *Config, text string) error {
-			var names []string
-			for _, choice := range choices {
-				if text == string(choice) {
-					*at(c) = choice
-					return nil
-				}
-				names = append(names, string(choice))
+			if slices.Contains(names, text) {
+				*at(c) = T(text)
+				return nil
 			}
 			return fmt.Errorf("%q is none of %s", text, strings.Join(names, ", "))
 		},
@@ -178,7 +193,7 @@ func choice[T ~string](key, doc string, at func(*Config) *T, choices ...T) setti
 
 func duration(key, doc string, at func(*Config) *time.Duration, low, high time.Duration) setting {
 	return setting{
-		key: key, doc: doc,
+		key: key, doc: doc, form: formDuration,
 		parse: func(c *Config, text string) error {
 			d, err := time.ParseDuration(text)
 			if err != nil {
@@ -196,7 +211,7 @@ func duration(key, doc string, at func(*Config) *time.Duration, low, high time.D
 
 func number(key, doc string, at func(*Config) *int, low, high int) setting {
 	return setting{
-		key: key, doc: doc, kind: kindNumber,
+		key: key, doc: doc, form: formNumber, kind: kindNumber,
 		parse: func(c *Config, text string) error {
 			n, err := strconv.Atoi(text)
 			if err != nil {
@@ -214,7 +229,7 @@ func number(key, doc string, at func(*Config) *int, low, high int) setting {
 
 func boolean(key, doc string, at func(*Config) *bool) setting {
 	return setting{
-		key: key, doc: doc, kind: kindBoolean,
+		key: key, doc: doc, form: formSwitch, kind: kindBoolean,
 		parse: func(c *Config, text string) error {
 			lower := strings.ToLower(text) // YAML takes True as well
 			if lower != "true" && lower != "false" {
@@ -229,7 +244,7 @@ func boolean(key, doc string, at func(*Config) *bool) setting {
 
 func size(key, doc string, at func(*Config) *Size, low, high Size) setting {
 	return setting{
-		key: key, doc: doc,
+		key: key, doc: doc, form: formSize,
 		parse: func(c *Config, text string) error {
 			n, err := parseSize(text)
 			if err != nil {

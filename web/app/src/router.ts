@@ -8,6 +8,12 @@ export const router = createRouter({
     { path: '/', name: 'overview', component: () => import('@/pages/OverviewPage.vue'), meta: { title: 'Overview' } },
     { path: '/jobs', name: 'jobs', component: () => import('@/pages/JobsPage.vue'), meta: { title: 'Jobs' } },
     {
+      path: '/submit',
+      name: 'submit',
+      component: () => import('@/pages/SubmitPage.vue'),
+      meta: { title: 'Submit a job' },
+    },
+    {
       path: '/jobs/:job',
       name: 'job',
       component: () => import('@/pages/JobPage.vue'),
