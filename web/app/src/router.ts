@@ -11,7 +11,7 @@ export const router = createRouter({
       path: '/submit',
       name: 'submit',
       component: () => import('@/pages/SubmitPage.vue'),
-      meta: { title: 'Submit a job' },
+      meta: { title: 'Submit a job', under: 'jobs' },
     },
     {
       path: '/jobs/:job',
@@ -58,6 +58,12 @@ export const router = createRouter({
       name: 'settings',
       component: () => import('@/pages/SettingsPage.vue'),
       meta: { title: 'Settings' },
+    },
+    {
+      path: '/setup',
+      name: 'setup',
+      component: () => import('@/pages/SetupPage.vue'),
+      meta: { title: 'Setup', under: 'settings' },
     },
     {
       path: '/:rest(.*)',

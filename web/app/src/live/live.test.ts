@@ -95,6 +95,7 @@ test('events go to their stores, and everything is read again after a reconnect'
   const { socket, connection } = setup()
   const asked = answerWith({
     ...quiet,
+    '/api/v3/configuration': [{ body: { storageLocation: '/farm', shamanEnabled: true, isFirstRun: false } }],
     '/api/v3/version': [{ body: version }],
     '/api/v3/jobs': [{ body: { jobs: [job('j1')] } }],
   })
@@ -124,6 +125,7 @@ test('the page is loaded again when the Manager has another version', async () =
   const { socket, connection } = setup()
   answerWith({
     ...quiet,
+    '/api/v3/configuration': [{ body: { storageLocation: '/farm', shamanEnabled: true, isFirstRun: false } }],
     '/api/v3/version': [{ body: version }, { body: { ...version, version: '4.1.0' } }],
     '/api/v3/jobs': [{ body: { jobs: [] } }],
   })

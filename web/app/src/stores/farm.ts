@@ -10,11 +10,18 @@ export const useFarm = defineStore('farm', () => {
   const status = shallowRef<Schemas['FarmStatusReport']>({ status: 'unknown' })
   const version = shallowRef<Schemas['FlamencoVersion']>()
   const stopping = shallowRef(false)
+  /** Whether somebody still has to go through the setup assistant. */
+  const needsSetup = shallowRef(false)
   /** Whether the Manager is another one than that which this page came from. */
   const replaced = shallowRef(false)
 
   const reading = useReading(async () => {
-    const [now, found] = await Promise.all([need(client.GET('/api/v3/status')), need(client.GET('/api/v3/version'))])
+    const [now, found, configuration] = await Promise.all([
+      need(client.GET('/api/v3/status')),
+      need(client.GET('/api/v3/version')),
+      need(client.GET('/api/v3/configuration')),
+    ])
+    needsSetup.value = configuration.isFirstRun
     status.value = now
     stopping.value = false
     const known = version.value
@@ -23,5 +30,5 @@ export const useFarm = defineStore('farm', () => {
       replaced.value = true
   })
 
-  return { status, version, stopping, replaced, ...reading }
+  return { status, version, stopping, needsSetup, replaced, ...reading }
 })

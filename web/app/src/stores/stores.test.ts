@@ -159,6 +159,7 @@ test('another version of the Manager is noticed', async () => {
   const version = { version: '4.0.0', shortversion: '4.0.0', name: 'Farm', git: 'a' }
   answerWith({
     '/api/v3/status': [{ body: { status: 'idle' } }],
+    '/api/v3/configuration': [{ body: { storageLocation: '/farm', shamanEnabled: true, isFirstRun: false } }],
     '/api/v3/version': [{ body: version }, { body: version }, { body: { ...version, version: '4.0.1' } }],
   })
   const farm = useFarm()
