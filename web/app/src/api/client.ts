@@ -3,6 +3,7 @@
 // The Manager's API, typed by its OpenAPI document. Whatever goes wrong is an ApiError.
 
 import createClient from 'openapi-fetch'
+import { ListReader } from '@/api/listreader'
 import type { components, paths } from '@/manager-api/schema.gen'
 
 export type Schemas = components['schemas']
@@ -65,6 +66,25 @@ export async function need<T>(call: Promise<Answer<T>>): Promise<T> {
   const { data, response } = await settled(call)
   if (data === undefined) throw new ApiError(response.status, 'the Manager answered with nothing')
   return data
+}
+
+/** Reads a list while it arrives and hands on its entries, many at a time. Throws an ApiError, also if it is cut off. */
+export async function streamed(
+  call: Promise<Answer<ReadableStream<Uint8Array> | null>>,
+  take: (entries: unknown[]) => void,
+): Promise<void> {
+  const { data: stream } = await settled(call)
+  const reader = new ListReader()
+  try {
+    const source = stream?.getReader()
+    for (let part = await source?.read(); part && !part.done; part = await source?.read()) {
+      take(reader.push(part.value))
+    }
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error
+    throw new ApiError(0, 'the connection to the Manager was lost')
+  }
+  if (!reader.complete) throw new ApiError(0, 'the Manager did not send the whole list')
 }
 
 async function settled<T>(call: Promise<Answer<T>>): Promise<Answer<T>> {

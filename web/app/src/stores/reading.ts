@@ -25,6 +25,7 @@ export function useReading(readAll: () => Promise<void>): Reading {
       again = false
       try {
         await readAll()
+        if (again) continue // it may have been about something else
         ready.value = true
         failure.value = undefined
       } catch (error) {

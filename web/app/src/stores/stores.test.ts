@@ -93,6 +93,18 @@ test('only tasks of the open job are kept', async () => {
   expect(tasks.rows).toHaveLength(0)
 })
 
+test('a large job is read as one list after its first page, and is not whole when that is cut off', async () => {
+  const all = Array.from({ length: 2500 }, (_, i) => task(`t${i}`, i + 1))
+  const first = { body: { tasks: all.slice(0, 1000) }, next: 'more' }
+  answerWith({ '/api/v3/jobs/j1/tasks': [first, { body: { tasks: all } }, first, { text: '{"tasks":[{"id":' }] })
+  const tasks = useTasks()
+  await tasks.open('j1')
+  expect(tasks.rows.map((row) => row.id)).toEqual(all.map((t) => t.id))
+  await tasks.read()
+  expect(tasks.failure?.message).toBe('the Manager did not send the whole list')
+  expect(tasks.rows).toHaveLength(2500)
+})
+
 test('a thousand changes among a hundred thousand tasks leave the other rows alone', async () => {
   const all = Array.from({ length: 100_000 }, (_, i) => task(`t${i}`, i + 1))
   answerWith({ '/api/v3/jobs/j1/tasks': [{ body: { tasks: all } }] })

@@ -2,7 +2,7 @@
 
 import { defineStore } from 'pinia'
 import { shallowRef } from 'vue'
-import { client, page, pageSize, type Schemas, type TaskStatus } from '@/api/client'
+import { client, page, pageSize, streamed, type Schemas, type TaskStatus } from '@/api/client'
 import { isNewer, RowTable, timeOf, type Row } from '@/stores/rowtable'
 import { useReading } from '@/stores/reading'
 
@@ -58,28 +58,46 @@ export const useTasks = defineStore('tasks', () => {
   const table = new RowTable<TaskRow>()
   const jobID = shallowRef('')
 
+  let aborter = new AbortController()
+
+  // The first page is there at once, and all tasks of a large job come sooner in one answer than in many pages.
+  // Everything that shows tasks passes over all of them for each addition, so they are added in lumps that double.
   const reading = useReading(async () => {
     const id = jobID.value
     if (!id) return
+    aborter.abort()
+    aborter = new AbortController()
+    const { signal } = aborter
     table.beginReading()
     const found = new Set<string>()
-    // Everything that shows tasks passes over all of them for each addition. So the first page is added at once, and
-    // then as much as there is already: a hundred pages in eight additions.
     let waiting: TaskRow[] = []
-    for (let after: string | undefined = undefined; after !== '';) {
-      const query: { limit: number; after?: string } = { limit: pageSize, after }
-      const call = client.GET('/api/v3/jobs/{job_id}/tasks', { params: { path: { job_id: id }, query } })
-      const { body, next } = await page(call)
-      if (jobID.value !== id) return // another job was opened meanwhile
-      for (const task of body?.tasks ?? []) {
-        waiting.push(rowOf(task))
-        found.add(task.id)
-      }
-      after = next
-      if (after && waiting.length < table.rows.value.length) continue
+    const add = () => {
       table.addRead(waiting)
       waiting = []
     }
+    const take = (tasks: readonly Schemas['TaskSummary'][]) => {
+      if (signal.aborted) return
+      for (const task of tasks) {
+        waiting.push(rowOf(task))
+        found.add(task.id)
+      }
+      if (waiting.length >= table.rows.value.length) add()
+    }
+    const path = { job_id: id }
+    const url = '/api/v3/jobs/{job_id}/tasks'
+    try {
+      const first = await page(client.GET(url, { params: { path, query: { limit: pageSize } }, signal }))
+      take(first.body?.tasks ?? [])
+      if (first.next) {
+        const all = client.GET(url, { params: { path }, parseAs: 'stream', signal })
+        await streamed(all, (entries) => take(entries as Schemas['TaskSummary'][]))
+      }
+    } catch (error) {
+      if (signal.aborted) return // another job was opened meanwhile
+      throw error
+    }
+    if (signal.aborted) return
+    add()
     table.endReading(found)
   })
 
@@ -87,6 +105,7 @@ export const useTasks = defineStore('tasks', () => {
   async function open(id: string): Promise<void> {
     if (jobID.value === id) return
     jobID.value = id
+    aborter.abort()
     table.clear()
     reading.ready.value = false
     reading.failure.value = undefined

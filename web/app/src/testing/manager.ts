@@ -8,6 +8,8 @@ import type { Schemas } from '@/api/client'
 interface Reply {
   status?: number
   body?: unknown
+  /** Instead of a body: what is no JSON. */
+  text?: string
   next?: string
 }
 
@@ -21,7 +23,7 @@ export function answerWith(replies: Record<string, Reply[]>): URL[] {
     const reply = due && due.length > 1 ? due.shift() : due?.[0]
     if (!reply) throw new TypeError('Failed to fetch')
     const headers = { 'Content-Type': 'application/json', ...(reply.next ? { 'X-Flamenco-Next': reply.next } : {}) }
-    const text = reply.body === undefined ? null : JSON.stringify(reply.body)
+    const text = reply.text ?? (reply.body === undefined ? null : JSON.stringify(reply.body))
     return new Response(text, { status: reply.status ?? (text ? 200 : 204), headers })
   })
   return asked
