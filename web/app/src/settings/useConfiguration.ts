@@ -42,10 +42,10 @@ export function useConfiguration() {
   }
   // What somebody types is not taken away when the file is read again, for instance after a lost connection.
   watch(file, (now, before) => {
-    if (!before || changes.value === 0) return undo()
+    if (!before || !now || changes.value === 0) return undo()
     const mine = changedFields(draftOf(before), draft.value)
-    const theirs = now ? draftOf(now) : {}
-    draft.value = { ...theirs, ...Object.fromEntries(mine.map((f) => [f.key, draft.value[f.key] ?? ''])) }
+    draft.value = { ...draftOf(now), ...Object.fromEntries(mine.map((f) => [f.key, draft.value[f.key] ?? ''])) }
+    if (JSON.stringify(variables.value) === JSON.stringify(variablesOf(before))) variables.value = variablesOf(now)
   })
 
   /** Saves everything. Whether it was; what is wrong is said otherwise. */
